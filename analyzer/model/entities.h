@@ -1,0 +1,246 @@
+// The things of a traced run, on the lecture's three levels:
+//
+//   Descriptor (a number in one process)  ->  Description (the kernel's open file description,
+//   shared by dup and fork)  ->  Object (pipe, socket, file, terminal ...)
+//
+// and beside them Process, Thread and Stream (a FILE* on a descriptor). The model creates and
+// changes them; rules read them, and may keep an entity alive by its shared_ptr. Ids are unique in
+// a run over all kinds and never reused.
+#ifndef IPCTRACE_ANALYZER_MODEL_ENTITIES_H_
+#define IPCTRACE_ANALYZER_MODEL_ENTITIES_H_
+
+#include <array>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "analyzer/findings/finding.h"
+#include "preload/trace/format.h"
+
+namespace ipctrace {
+
+struct Process;
+struct Thread;
+struct Descriptor;
+struct Description;
+struct Object;
+struct Stream;
+
+enum class ObjectKind : uint8_t {
+  kUnknown, kPipe, kFifo, kSocket, kFile, kDirectory, kTerminal, kDevice, kAnonymous, kEpoll,
+};
+
+// One queue of bytes: a pipe, or one direction of a connection.
+struct Queue {
+  uint64_t written = 0;  // bytes of all completed writes
+  uint64_t read = 0;     // bytes of all completed reads
+  // A read may be seen to return before the write that fed it; never negative.
+  uint64_t Unread() const { return written > read ? written - read : 0; }
+  std::optional<Site> last_write, last_read;
+  uint32_t last_writer = 0, last_reader = 0;  // process ids
+};
+
+enum class SocketState : uint8_t {
+  kNew, kBound, kListening, kConnecting, kConnected, kFailed,
+};
+
+struct SocketInfo {
+  int domain = 0, type = 0, protocol = 0;  // type without SOCK_NONBLOCK and SOCK_CLOEXEC
+  SocketState state = SocketState::kNew;
+  std::string local, peer;  // "127.0.0.1:80", "[::1]:80", a path, "@abstract"; empty: none
+  std::weak_ptr<Object> other_end;  // the peer socket where it is in the run
+  std::weak_ptr<Object> listener;   // the listener that accepted it
+  bool accepted = false;
+  bool reuse_address = false;
+  bool shut_read = false, shut_write = false;  // own shutdown()
+  int backlog = 0;
+  int pending_error = 0;
+  uint32_t connections = 0;  // accepted so far (listener)
+  Queue incoming;            // what the peer sent to this end
+  bool stream() const;       // SOCK_STREAM (or SEQPACKET)
+};
+
+struct Object {
+  uint64_t id = 0;
+  ObjectKind kind = ObjectKind::kUnknown;
+  uint64_t device = 0, inode = 0;
+  uint32_t mode = 0;  // st_mode
+  std::string path;   // as opened; empty for what has no name
+  Site born;          // process 0: it was there before the run, or came from outside
+  // Somebody who is not traced may hold it too (inherited from outside the run, a named FIFO's
+  // or listener's clients, a static program, a descriptor sent away).
+  bool outside = false;
+  // Live descriptions of it, weak: they own the object, not the reverse. Use Holders().
+  std::vector<Description*> descriptions;
+
+  Queue queue;        // pipes and FIFOs
+  SocketInfo socket;  // sockets
+  AnonymousKind anonymous{};
+  std::map<int, std::pair<std::weak_ptr<Description>, uint32_t>> interest;  // epoll: fd -> events
+
+  bool IsPipe() const { return kind == ObjectKind::kPipe || kind == ObjectKind::kFifo; }
+};
+
+// The kernel's open file description.
+struct Description {
+  uint64_t id = 0;
+  std::shared_ptr<Object> object;
+  int access = 0;        // O_RDONLY, O_WRONLY or O_RDWR
+  int status_flags = 0;  // O_NONBLOCK, O_APPEND ...
+  bool outside = false;  // holders that are not traced may share it
+  Site born;
+  std::vector<Descriptor*> holders;  // live descriptors, in order of birth
+
+  bool readable() const;  // access allows reading
+  bool writable() const;
+  bool nonblocking() const;
+};
+
+enum class Birth : uint8_t {
+  kOpened,      // open, pipe, socket, accept ...
+  kDuplicated,  // dup, dup2, F_DUPFD: `from` is the original
+  kInherited,   // fork: `from` is the parent's
+  kReceived,    // SCM_RIGHTS
+  kFound,       // was there when the program started, from outside the run
+};
+
+enum class Death : uint8_t {
+  kAlive, kClosed, kClosedByRange, kReplaced /* dup2 */, kExec, kExit, kVanished,
+};
+
+// How a descriptor was used, by reads, writes and the like through its own number.
+struct Usage {
+  uint64_t reads = 0, writes = 0;        // calls that succeeded or met EOF or an error other than EBADF
+  uint64_t read_bytes = 0, write_bytes = 0;
+  uint64_t other = 0;  // accept, connect, poll, lseek, shutdown, sendfile, epoll_ctl ...
+  uint64_t passed = 0;  // dup'ed from, sent, or standing at a number below 3 at exec
+  std::optional<Site> first, last;  // any of these
+  bool Used() const { return reads + writes + other > 0; }
+};
+
+struct Descriptor {
+  uint64_t id = 0;
+  int number = -1;
+  Process* process = nullptr;  // valid while alive
+  uint32_t process_id = 0;
+  std::shared_ptr<Description> description;
+  bool close_on_exec = false;
+  Birth birth = Birth::kOpened;
+  Site born;
+  std::shared_ptr<Descriptor> from;  // for kDuplicated and kInherited
+  Death death = Death::kAlive;
+  Site died;  // valid unless alive
+  bool survived_exec = false;  // inherited by the present program image over an exec
+  Site exec_site;              // the exec it survived last
+  Usage usage;
+  std::weak_ptr<Stream> stream;  // the FILE* that sits on it
+
+  const std::shared_ptr<Object>& object() const { return description->object; }
+  bool alive() const { return death == Death::kAlive; }
+};
+
+enum class StreamDeath : uint8_t { kAlive, kClosed, kDescriptorGone, kExec, kExit };
+
+// A FILE*.
+struct Stream {
+  uint64_t id = 0;
+  uint64_t address = 0;
+  uint32_t process_id = 0;
+  std::weak_ptr<Descriptor> descriptor;
+  int number = -1;
+  Site born;
+  uint64_t read_ahead = 0;   // bytes in its buffer that the program has not taken, when last seen
+  uint64_t pending = 0;      // output that is not written yet, when last seen
+  uint64_t inherited_pending = 0;  // of these, how many came by fork from the parent's copy
+  uint32_t inherited_from = 0;     // that parent's process id
+  Site last_use;             // the last call on the stream that left a record
+  StreamDeath death = StreamDeath::kAlive;
+};
+
+// What a thread is doing. One of these is alive for each unfinished call.
+struct Act {
+  Call call = Call::fact_none;
+  Op op = Op::kNone;
+  uint8_t flags = 0;  // RecordFlags
+  Process* process = nullptr;
+  Thread* thread = nullptr;
+  uint64_t seq = 0;      // number of the record in its thread
+  Nanos enter = 0;
+  Nanos leave = 0;       // valid in DidLeave
+  int fd = -1;
+  int64_t result = 0;
+  int err = 0;
+  uint64_t a = 0, b = 0, c = 0;  // by Op (preload/trace/ops.h)
+  uint32_t stack = 0;
+  // The descriptor `fd` named when the call was entered; null where it was not open.
+  std::shared_ptr<Descriptor> descriptor;
+  // Its data (addresses, paths, poll sets), by tag. Small.
+  std::vector<std::pair<BlobTag, std::string>> blobs;
+
+  Site site() const;  // where it was called, at the time of entry
+  const std::string* Blob(BlobTag tag) const;
+  bool failed() const { return err != 0; }
+};
+
+struct Thread {
+  uint32_t id = 0;  // in the trace
+  int32_t tid = 0;
+  Process* process = nullptr;
+  uint64_t pthread = 0;  // its pthread_t, once known
+  uint32_t creator = 0;  // thread id
+  Site born;
+  bool ended = false;
+  bool detached = false, joined = false;
+  std::vector<std::unique_ptr<Act>> open;  // unfinished calls, innermost last (signal handlers nest)
+  // The call it is in, or null: it runs the program's own code.
+  const Act* current() const { return open.empty() ? nullptr : open.back().get(); }
+};
+
+enum class EndKind : uint8_t { kAlive, kExited, kKilled, kUnknown };
+
+struct Process {
+  uint32_t id = 0;  // in the trace
+  int32_t pid = 0, ppid = 0;
+  Process* parent = nullptr;  // the process that forked it, if traced; valid for the whole run
+  std::string name;           // of the program: last part of its path
+  std::vector<std::string> argv;
+  std::string exe;
+  bool traced = true;      // false: known only by a fork, spawn or wait; never said hello
+  bool execed = false;     // runs another program image than the one it was forked with
+  Nanos started = 0, ended_at = 0;
+  Site born;               // the fork, vfork or spawn in the parent
+  Site last_exec;          // of the present image
+  EndKind end = EndKind::kAlive;
+  int status = 0;          // exit status or signal number
+  bool reaped = false;
+  Site reaped_at;
+  std::map<int, std::shared_ptr<Descriptor>> table;
+  // The last descriptor that had this number and is gone.
+  absl::flat_hash_map<int, std::shared_ptr<Descriptor>> gone;
+  absl::flat_hash_map<uint64_t, std::shared_ptr<Stream>> streams;  // by FILE*
+  std::vector<Thread*> threads;   // live ones
+  std::vector<Process*> children; // all
+  std::array<Disposition, 65> dispositions{};
+  std::array<int, 65> signal_flags{};  // sa_flags
+  Nanos alarm_at = -1;        // when a pending alarm or timer expires; -1: none
+  int vfork_child_of = 0;     // shares its parent's memory until exec: the parent's process id
+
+  bool alive() const { return end == EndKind::kAlive; }
+  std::shared_ptr<Descriptor> Find(int fd) const;
+};
+
+// Human words -------------------------------------------------------------------------------------
+
+// "the read end of the pipe", "the connection 127.0.0.1:5000 → 127.0.0.1:41112", "\"out.txt\"".
+std::string Describe(const Description& description);
+std::string Describe(const Object& object);
+// "server[12]": the program's name and pid.
+std::string Describe(const Process& process);
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_ANALYZER_MODEL_ENTITIES_H_

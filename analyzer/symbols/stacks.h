@@ -1,0 +1,50 @@
+// Captured stacks, and the places in source they stand for.
+#ifndef IPCTRACE_ANALYZER_SYMBOLS_STACKS_H_
+#define IPCTRACE_ANALYZER_SYMBOLS_STACKS_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace ipctrace {
+
+struct Frame {
+  uint64_t pc = 0;       // the call's address: return address - 1
+  std::string module;    // path of the ELF file; empty: unknown
+  uint64_t offset = 0;   // of pc in the module (link-time address)
+  std::string function;  // demangled; empty: unknown
+  std::string file;      // as the debug information has it; empty: none
+  int line = 0;
+  bool user = false;     // the user's own code: not a system library's, not a header's inline of one
+};
+
+// Keeps copies of stacks and unwinds and symbolizes them when asked. Not thread-safe.
+class Stacks {
+ public:
+  Stacks();
+  ~Stacks();
+
+  // What is loaded in a process (text of a [Modules] blob, preload/trace/format.h), from now on.
+  void SetModules(uint32_t process, std::string_view text);
+  // `child` was forked from `parent`: it has the same modules until it says otherwise.
+  void CopyModules(uint32_t parent, uint32_t child);
+  // A captured stack: `blob` is StackCopy and the bytes from its rsp upwards.
+  void Add(uint32_t id, uint32_t process, std::string_view blob);
+
+  // Innermost first; inlined functions are frames of their own. Empty for an unknown id.
+  // The reference is valid until the next non-const call.
+  const std::vector<Frame>& Frames(uint32_t id);
+  // The frame a report points at: the innermost of the user's own code, else the innermost. Null
+  // for an unknown id.
+  const Frame* Place(uint32_t id);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_ANALYZER_SYMBOLS_STACKS_H_
