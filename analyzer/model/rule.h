@@ -59,6 +59,10 @@ class Rule {
  public:
   virtual ~Rule() = default;
 
+  // Whether DidEnter and DidLeave are to be called for this kind of act; asked once per kind.
+  // Name the few that matter: most acts of a run are reads and writes.
+  virtual bool Watches(Op op) const { return true; }
+
   // A call was entered. What it releases is still there (WillClose comes next).
   virtual void DidEnter(const Act& act) {}
   // A call returned and the model shows its effect. `act.descriptor` is what fd named at entry.
@@ -129,9 +133,15 @@ class RuleSet {
   void Each(F f) {
     for (auto& rule : rules_) f(*rule);
   }
+  // Those that watch this kind of act.
+  template <typename F>
+  void Watching(Op op, F f) {
+    for (Rule* rule : watching_[static_cast<size_t>(op)]) f(*rule);
+  }
 
  private:
   std::vector<std::unique_ptr<Rule>> rules_;
+  std::vector<std::vector<Rule*>> watching_;  // by Op
 };
 
 }  // namespace ipctrace

@@ -1,0 +1,107 @@
+// The run, replayed: processes, their descriptor tables, what the descriptors refer to, and which
+// bytes went where. Fed with events in order (analyzer/events); tells the rules what happened.
+//
+// Not thread-safe. Entities live as long as somebody can still ask for them: processes for the
+// whole run, the others while something refers to them.
+#ifndef IPCTRACE_ANALYZER_MODEL_MODEL_H_
+#define IPCTRACE_ANALYZER_MODEL_MODEL_H_
+
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "analyzer/events/event.h"
+#include "analyzer/model/entities.h"
+#include "analyzer/model/rule.h"
+
+namespace ipctrace {
+
+class Stacks;
+
+// What a run missed; a run with a hole is never called clean.
+struct Coverage {
+  uint64_t records = 0;         // calls seen
+  uint64_t lost = 0;            // records dropped by the traced processes
+  uint64_t untraced_execs = 0;  // programs started that cannot load the library
+  uint64_t missed_births = 0;   // descriptors used or found that nobody was seen to open
+  uint64_t missed_deaths = 0;   // descriptors whose number was given out again while "open"
+  bool heard = false;           // some process said hello
+  std::vector<std::string> holes;  // in words, one each
+};
+
+class Model {
+ public:
+  // `stacks` may be null (tests): then nothing is handed to it.
+  explicit Model(Stacks* stacks);
+  ~Model();
+  // Whom to tell. Null: nobody. Not owned.
+  void SetRules(RuleSet* rules) { rules_ = rules; }
+
+  void Take(const Event& event);
+
+  // All processes of the run, in the order in which they began.
+  const std::vector<Process*>& processes() const { return order_; }
+  const Process* Find(uint32_t process_id) const;
+  const Thread* FindThread(uint32_t thread_id) const;
+  const Process* FindAlive(int32_t pid) const;
+  // Live objects with this kernel identity; null if none.
+  std::shared_ptr<Object> FindObject(uint64_t device, uint64_t inode) const;
+
+  Nanos now() const { return now_; }
+  const Coverage& coverage() const { return coverage_; }
+  const std::vector<std::string>& argv() const { return argv_; }
+  int64_t wall_start_ns() const { return wall_start_ns_; }
+  bool finished() const { return finished_; }
+  FinishReason finish_reason() const { return finish_reason_; }
+  // The first process, and how it ended; null before its hello.
+  const Process* first() const { return order_.empty() ? nullptr : order_.front(); }
+
+ private:
+  friend class Replay;  // model/replay_*.cc: one function for each act
+
+  Process* AddProcess(uint32_t id, int32_t pid);
+  Thread* AddThread(uint32_t id, int32_t tid, Process* process);
+  void Enter(const Event& event);
+  void Leave(const Event& event);
+  void Abandon(const Event& event);
+  void Observe(const Event& event);
+
+  Stacks* stacks_;
+  RuleSet* rules_ = nullptr;
+  Nanos now_ = 0;
+  uint64_t next_id_ = 1;
+  Coverage coverage_;
+  std::vector<std::string> argv_;
+  int64_t wall_start_ns_ = 0;
+  bool finished_ = false;
+  FinishReason finish_reason_ = FinishReason::kEnded;
+
+  std::deque<std::unique_ptr<Process>> owned_processes_;
+  std::vector<Process*> order_;
+  std::vector<Process*> process_by_id_;  // an exec'ed image has a new trace id for the same process
+  std::vector<std::unique_ptr<Thread>> thread_by_id_;
+  absl::flat_hash_map<int32_t, Process*> alive_;  // by pid
+  std::vector<std::unique_ptr<Act>> spare_acts_;
+
+  // Tables as they were when a fork was entered, by (thread, seq), until the child has begun.
+  struct ForkPoint {
+    Process* parent;
+    std::map<int, std::shared_ptr<Descriptor>> table;
+    Site site;
+    uint64_t stack = 0;
+    int32_t pid = 0;  // the child's, once the parent knows
+  };
+  std::map<std::pair<uint32_t, uint64_t>, ForkPoint> forks_;
+
+  absl::flat_hash_map<std::pair<uint64_t, uint64_t>, std::weak_ptr<Object>> objects_;  // dev, inode
+  absl::flat_hash_map<std::string, std::weak_ptr<Object>> ends_;       // "local|peer" of sockets
+  absl::flat_hash_map<std::string, std::weak_ptr<Object>> listeners_;  // by address
+  // AF_UNIX clients that connected and are not accepted yet, by the listener's address.
+  absl::flat_hash_map<std::string, std::deque<std::weak_ptr<Object>>> unix_queue_;
+};
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_ANALYZER_MODEL_MODEL_H_
