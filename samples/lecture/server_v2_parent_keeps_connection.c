@@ -1,0 +1,26 @@
+// Server v2 without the parent's close: the parent keeps a copy of every connection it hands to a
+// child, so none of the clients ever sees end-of-file.
+#include "server_setup.h"
+
+enum { CLIENTS = 3 };
+
+int main(void) {
+  int server_socket = set_up_server();
+  pid_t clients = start_clients(server_socket, CLIENTS, 0);
+
+  for (int served = 0; served < CLIENTS; served++) {
+    int conn_socket = accept(server_socket, NULL, NULL);  // EXPECT-EITHER: socket-conn-leak
+    pid_t pid = fork();                                   // EXPECT-EITHER: socket-conn-leak
+    if (pid == 0) {
+      close(server_socket);
+      serve_client(conn_socket);
+      close(conn_socket);
+      exit(0);
+    } else {
+      waitpid(pid, NULL, 0);
+    }
+  }
+  close(server_socket);
+  waitpid(clients, NULL, 0);
+  return 0;
+}
