@@ -58,10 +58,18 @@ struct SocketInfo {
   bool reuse_address = false;
   bool shut_read = false, shut_write = false;  // own shutdown()
   int backlog = 0;
-  int pending_error = 0;
+  bool receive_timeout = false, send_timeout = false;  // SO_RCVTIMEO, SO_SNDTIMEO are set
   uint32_t connections = 0;  // accepted so far (listener)
   Queue incoming;            // what the peer sent to this end
+  Queue outgoing;            // what this end sent while its peer is not known to the run
   bool stream() const;       // SOCK_STREAM (or SEQPACKET)
+};
+
+// A file lock that is held: flock(2) locks belong to a description, fcntl(2) locks to a process.
+struct FileLock {
+  uint64_t owner = 0;    // Description::id or Process::id
+  bool by_process = false;
+  bool exclusive = false;
 };
 
 struct Object {
@@ -80,7 +88,9 @@ struct Object {
   Queue queue;        // pipes and FIFOs
   SocketInfo socket;  // sockets
   AnonymousKind anonymous{};
-  std::map<int, std::pair<std::weak_ptr<Description>, uint32_t>> interest;  // epoll: fd -> events
+  // epoll: what it watches, and EPOLL* events, by the number under which it was added.
+  std::map<int, std::pair<std::weak_ptr<Description>, uint32_t>> interest;
+  std::vector<FileLock> locks;  // held now
 
   bool IsPipe() const { return kind == ObjectKind::kPipe || kind == ObjectKind::kFifo; }
 };
@@ -226,7 +236,8 @@ struct Process {
   std::vector<Process*> children; // all
   std::array<Disposition, 65> dispositions{};
   std::array<int, 65> signal_flags{};  // sa_flags
-  Nanos alarm_at = -1;        // when a pending alarm or timer expires; -1: none
+  Nanos alarm_at = -1;        // when a pending alarm or timer expires first; -1: none
+  Nanos alarm_interval = 0;   // and how often thereafter; 0: once
   int vfork_child_of = 0;     // shares its parent's memory until exec: the parent's process id
 
   bool alive() const { return end == EndKind::kAlive; }

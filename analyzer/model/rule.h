@@ -24,18 +24,21 @@ namespace ipctrace {
 
 class Model;
 
-// A set of threads that can never go on: each waits for an act of others in the set only
-// (analyzer/model/waits.h has the proof). Found while the program hangs.
+// One thing that a thread of a deadlock waits for. A thread in poll has several.
 struct Wait {
   const Thread* thread = nullptr;
   const Act* act = nullptr;             // the call it waits in
   std::shared_ptr<Object> object;       // pipe, socket ... it waits for; null for wait and join
+  const Thread* joins = nullptr;        // pthread_join: the thread whose end it waits for
   bool wants_data = false;              // waits for bytes, a connection or end-of-file
   bool wants_space = false;             // waits for room in a full queue
   std::vector<const Process*> holders;  // processes of the set that hold what could wake it
   std::vector<std::shared_ptr<Descriptor>> copies;  // the ends by which they could
 };
 
+// A set of threads that can never go on: each waits for an act of others in the set only
+// (analyzer/model/waits.h has the proof). Found while the program hangs. It may hold several cycles
+// that have nothing to do with each other.
 struct Deadlock {
   std::vector<Wait> waits;
   Nanos since = 0;  // when the last of them began to wait

@@ -1,0 +1,89 @@
+#include "analyzer/model/entities.h"
+
+#include <fcntl.h>
+#include <sys/socket.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace ipctrace {
+
+bool SocketInfo::stream() const { return type == SOCK_STREAM || type == SOCK_SEQPACKET; }
+
+bool Description::readable() const { return access != O_WRONLY; }
+bool Description::writable() const { return access != O_RDONLY; }
+bool Description::nonblocking() const { return (status_flags & O_NONBLOCK) != 0; }
+
+Site Act::site() const {
+  Site site;
+  site.process = process->id;
+  site.pid = process->pid;
+  site.tid = thread->tid;
+  site.stack = stack;
+  site.call = call;
+  site.time = enter;
+  return site;
+}
+
+const std::string* Act::Blob(BlobTag tag) const {
+  for (const auto& [its_tag, bytes] : blobs) {
+    if (its_tag == tag) return &bytes;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<Descriptor> Process::Find(int fd) const {
+  auto it = table.find(fd);
+  return it == table.end() ? nullptr : it->second;
+}
+
+std::string Describe(const Object& object) {
+  switch (object.kind) {
+    case ObjectKind::kPipe:
+      return "the pipe";
+    case ObjectKind::kFifo:
+      return object.path.empty() ? "the FIFO" : absl::StrCat("the FIFO \"", object.path, "\"");
+    case ObjectKind::kSocket: {
+      const SocketInfo& socket = object.socket;
+      if (socket.state == SocketState::kListening) {
+        return socket.local.empty() ? "the listening socket"
+                                    : absl::StrCat("the listening socket on ", socket.local);
+      }
+      if (!socket.peer.empty() && !socket.local.empty()) {
+        return absl::StrCat("the connection ", socket.local, " → ", socket.peer);
+      }
+      if (!socket.peer.empty()) return absl::StrCat("the connection to ", socket.peer);
+      if (!socket.local.empty()) return absl::StrCat("the socket on ", socket.local);
+      return socket.domain == AF_UNIX && socket.state == SocketState::kConnected
+                 ? "the socket pair"
+                 : "the socket";
+    }
+    case ObjectKind::kTerminal:
+      return "the terminal";
+    case ObjectKind::kEpoll:
+      return "the epoll set";
+    case ObjectKind::kDirectory:
+      return object.path.empty() ? "a directory" : absl::StrCat("the directory \"", object.path, "\"");
+    case ObjectKind::kFile:
+    case ObjectKind::kDevice:
+      return object.path.empty() ? "a file" : absl::StrCat("\"", object.path, "\"");
+    case ObjectKind::kAnonymous:
+    case ObjectKind::kUnknown:
+      break;
+  }
+  return object.path.empty() ? "a descriptor of unknown kind" : absl::StrCat("\"", object.path, "\"");
+}
+
+std::string Describe(const Description& description) {
+  const Object& object = *description.object;
+  if (!object.IsPipe() || (description.readable() && description.writable())) {
+    return Describe(object);
+  }
+  return absl::StrCat(description.readable() ? "the read end of " : "the write end of ",
+                      Describe(object));
+}
+
+std::string Describe(const Process& process) {
+  return absl::StrCat(process.name.empty() ? "process" : process.name, "[", process.pid, "]");
+}
+
+}  // namespace ipctrace

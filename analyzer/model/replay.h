@@ -1,0 +1,103 @@
+// How each act changes the model. One function for a group of acts; the .cc files go by subject.
+#ifndef IPCTRACE_ANALYZER_MODEL_REPLAY_H_
+#define IPCTRACE_ANALYZER_MODEL_REPLAY_H_
+
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "analyzer/model/model.h"
+
+namespace ipctrace {
+
+// A view of the model with the right to change it, made for each event.
+class Replay {
+ public:
+  explicit Replay(Model& model) : m(model) {}
+
+  // What an act does when it is entered: what it releases. And when it has returned: the rest.
+  void Enter(Act& act);
+  void Leave(Act& act);
+
+  // --- replay_processes.cc
+  void Hello(Act& act, uint32_t trace_id);
+  void ChildStart(Act& act);
+  void EndProcess(Process& process, EndKind end, int status);
+  void EndThread(Thread& thread);
+  void ForkEntered(const Act& act);
+  void StandIn(const Act& act, int32_t pid, const Model::ForkPoint& point);
+  void Dispositions(Process& process, const Act& act);
+  void Found(Process& process, const FdFact& fact, const Act& act);
+  static Act AsProcess(const Act& act, Process& process);
+  void ForkReturned(const Act& act);
+  void Spawned(const Act& act);
+  void Waited(const Act& act);
+
+  // --- replay_descriptors.cc
+  // A descriptor comes into being; tells the rules. One that still stands at the number was closed
+  // unseen.
+  std::shared_ptr<Descriptor> Add(Process& process, int fd, std::shared_ptr<Description> description,
+                                  Birth birth, const Act& act,
+                                  std::shared_ptr<Descriptor> from = nullptr);
+  void Remove(const std::shared_ptr<Descriptor>& descriptor, Death how, const Act& act);
+  // Removes without telling the rules (end of a process).
+  void Vanish(const std::shared_ptr<Descriptor>& descriptor, Death how, const Site& site);
+  std::shared_ptr<Description> NewDescription(std::shared_ptr<Object> object, int status_flags,
+                                              const Site& site);
+  // The object a fact is about: a known one, or a new one.
+  std::shared_ptr<Object> ObjectOf(const FdFact& fact, const Site& site);
+  std::shared_ptr<Object> NewObject(ObjectKind kind, const Site& site);
+  void Opened(Act& act);
+  void Piped(Act& act);
+  void CloseEntered(Act& act);
+  void Duplicated(Act& act);
+  void Received(Act& act);
+  // Bytes came out of, or went into, what a descriptor refers to.
+  void MovedIn(const Act& act, const std::shared_ptr<Descriptor>& from, uint64_t bytes);
+  void MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uint64_t bytes);
+  void FileLocked(const Act& act);
+  void Use(const Act& act, const std::shared_ptr<Descriptor>& descriptor);
+
+  // --- replay_sockets.cc
+  void SocketMade(Act& act);
+  void SocketpairMade(Act& act);
+  void Bound(Act& act);
+  void Listened(Act& act);
+  void Accepted(Act& act);
+  void ConnectEntered(Act& act);
+  void Connected(Act& act);
+  void Meet(const std::shared_ptr<Object>& end);  // finds the other end by its addresses
+
+  void Pair(const std::shared_ptr<Object>& a, const std::shared_ptr<Object>& b);
+
+  // --- replay_streams.cc
+  Stream& StreamOf(const Act& act);
+  void StreamOpened(Act& act);
+  void StreamUsed(Act& act);
+  void StreamState(const Act& act);
+  void StreamClosed(Act& act);
+
+  uint64_t NewId() { return m.next_id_++; }
+  template <typename F>
+  void Rules(F f) {
+    if (m.rules_ != nullptr) m.rules_->Each(f);
+  }
+
+  Model& m;
+};
+
+// A blob as an array of T; a torn last element is left out.
+template <typename T>
+std::vector<T> EntriesOf(const std::string& bytes) {
+  std::vector<T> entries(bytes.size() / sizeof(T));
+  std::memcpy(entries.data(), bytes.data(), entries.size() * sizeof(T));
+  return entries;
+}
+// The FdFacts of an act.
+std::vector<FdFact> Facts(const Act& act);
+ObjectKind KindOf(uint32_t mode);
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_ANALYZER_MODEL_REPLAY_H_

@@ -1,0 +1,317 @@
+// Births, uses and deaths of descriptors.
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <linux/close_range.h>
+
+#include <algorithm>
+
+#include "analyzer/model/replay.h"
+
+namespace ipctrace {
+namespace {
+
+// Sockets and pipes are named by their inode alone: both live in file systems of the kernel's own,
+// and pipe() reports no device.
+constexpr uint64_t kAnyDevice = 0;
+
+}  // namespace
+
+std::vector<FdFact> Facts(const Act& act) {
+  const std::string* bytes = act.Blob(BlobTag::kFds);
+  return bytes == nullptr ? std::vector<FdFact>() : EntriesOf<FdFact>(*bytes);
+}
+
+ObjectKind KindOf(uint32_t mode) {
+  switch (mode & S_IFMT) {
+    case S_IFIFO: return ObjectKind::kFifo;
+    case S_IFSOCK: return ObjectKind::kSocket;
+    case S_IFREG: return ObjectKind::kFile;
+    case S_IFDIR: return ObjectKind::kDirectory;
+    case S_IFCHR:
+    case S_IFBLK: return ObjectKind::kDevice;
+    case 0: return ObjectKind::kAnonymous;
+    default: return ObjectKind::kUnknown;
+  }
+}
+
+std::shared_ptr<Object> Replay::NewObject(ObjectKind kind, const Site& site) {
+  auto object = std::make_shared<Object>();
+  object->id = m.next_id_++;
+  object->kind = kind;
+  object->born = site;
+  return object;
+}
+
+std::shared_ptr<Object> Replay::ObjectOf(const FdFact& fact, const Site& site) {
+  ObjectKind kind = KindOf(fact.mode);
+  auto find = [&](uint64_t device) -> std::shared_ptr<Object> {
+    auto it = m.objects_.find({device, fact.inode});
+    return it == m.objects_.end() ? nullptr : it->second.lock();
+  };
+  if (kind == ObjectKind::kFifo || kind == ObjectKind::kSocket) {
+    auto object = find(kAnyDevice);
+    if (object != nullptr && (object->kind == ObjectKind::kSocket) == (kind == ObjectKind::kSocket)) {
+      return object;
+    }
+  }
+  bool shared = kind != ObjectKind::kAnonymous && kind != ObjectKind::kUnknown;
+  if (shared) {
+    auto object = find(fact.device);
+    if (object != nullptr && (object->mode & S_IFMT) == (fact.mode & S_IFMT)) return object;
+  }
+  auto object = NewObject(kind, site);
+  object->device = fact.device;
+  object->inode = fact.inode;
+  object->mode = fact.mode;
+  if (shared) m.objects_[{kind == ObjectKind::kSocket ? kAnyDevice : fact.device, fact.inode}] = object;
+  return object;
+}
+
+std::shared_ptr<Description> Replay::NewDescription(std::shared_ptr<Object> object, int status_flags,
+                                                    const Site& site) {
+  auto description = std::shared_ptr<Description>(new Description, [](Description* dying) {
+    if (dying->object != nullptr) std::erase(dying->object->descriptions, dying);
+    delete dying;
+  });
+  description->id = m.next_id_++;
+  description->object = std::move(object);
+  description->access = status_flags & O_ACCMODE;
+  description->status_flags = status_flags & ~O_ACCMODE & ~O_CLOEXEC;
+  description->born = site;
+  description->object->descriptions.push_back(description.get());
+  return description;
+}
+
+std::shared_ptr<Descriptor> Replay::Add(Process& process, int fd,
+                                        std::shared_ptr<Description> description, Birth birth,
+                                        const Act& act, std::shared_ptr<Descriptor> from) {
+  if (auto still_there = process.Find(fd)) {
+    ++m.coverage_.missed_deaths;
+    Remove(still_there, Death::kVanished, act);
+  }
+  auto descriptor = std::make_shared<Descriptor>();
+  descriptor->id = m.next_id_++;
+  descriptor->number = fd;
+  descriptor->process = &process;
+  descriptor->process_id = process.id;
+  descriptor->description = std::move(description);
+  descriptor->birth = birth;
+  descriptor->born = act.site();
+  descriptor->from = std::move(from);
+  descriptor->description->holders.push_back(descriptor.get());
+  process.table[fd] = descriptor;
+  if (birth != Birth::kInherited) {
+    Rules([&](Rule& rule) { rule.DidOpen(descriptor, act); });
+  }
+  return descriptor;
+}
+
+void Replay::Vanish(const std::shared_ptr<Descriptor>& descriptor, Death how, const Site& site) {
+  descriptor->death = how;
+  descriptor->died = site;
+  std::erase(descriptor->description->holders, descriptor.get());
+  // The last holder's going releases flock(2) locks, and any close of the file fcntl(2) locks.
+  Object& object = *descriptor->object();
+  if (!object.locks.empty()) {
+    std::erase_if(object.locks, [&](const FileLock& lock) {
+      return lock.by_process ? lock.owner == descriptor->process_id
+                             : lock.owner == descriptor->description->id &&
+                                   descriptor->description->holders.empty();
+    });
+  }
+}
+
+void Replay::Remove(const std::shared_ptr<Descriptor>& descriptor, Death how, const Act& act) {
+  Rules([&](Rule& rule) { rule.WillClose(descriptor, how, act); });
+  Vanish(descriptor, how, act.site());
+  Process& process = *descriptor->process;
+  process.gone[descriptor->number] = descriptor;
+  process.table.erase(descriptor->number);
+}
+
+void Replay::Use(const Act& act, const std::shared_ptr<Descriptor>& descriptor) {
+  if (descriptor == nullptr) return;
+  Usage& usage = descriptor->usage;
+  switch (act.op) {
+    case Op::kRead:
+    case Op::kReadAt:
+    case Op::kStreamRead:
+      ++usage.reads;
+      break;
+    case Op::kWrite:
+    case Op::kWriteAt:
+    case Op::kStreamWrite:
+      ++usage.writes;
+      break;
+    default:
+      ++usage.other;
+  }
+  usage.last = act.site();
+  if (!usage.first) usage.first = usage.last;
+}
+
+void Replay::MovedIn(const Act& act, const std::shared_ptr<Descriptor>& from, uint64_t bytes) {
+  if (from == nullptr) return;
+  from->usage.read_bytes += bytes;
+  Object& object = *from->object();
+  Queue* queue = object.IsPipe() ? &object.queue
+                 : object.kind == ObjectKind::kSocket ? &object.socket.incoming
+                                                      : nullptr;
+  if (queue == nullptr) return;
+  queue->read += bytes;
+  queue->last_read = act.site();
+  queue->last_reader = act.process->id;
+}
+
+void Replay::MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uint64_t bytes) {
+  if (to == nullptr) return;
+  to->usage.write_bytes += bytes;
+  Object& object = *to->object();
+  std::shared_ptr<Object> other_end;
+  Queue* queue = nullptr;
+  if (object.IsPipe()) {
+    queue = &object.queue;
+  } else if (object.kind == ObjectKind::kSocket) {
+    other_end = object.socket.other_end.lock();
+    queue = other_end != nullptr ? &other_end->socket.incoming : &object.socket.outgoing;
+  }
+  if (queue == nullptr) return;
+  queue->written += bytes;
+  queue->last_write = act.site();
+  queue->last_writer = act.process->id;
+}
+
+void Replay::Opened(Act& act) {
+  if (act.failed()) return;
+  int fd = act.op == Op::kDirOpen ? act.fd : static_cast<int>(act.result);
+  if (fd < 0) return;
+  if (act.op == Op::kDirOpen && act.b == 0) return Use(act, act.descriptor);  // fdopendir
+  FdFact fact{};
+  fact.fd = fd;
+  for (const FdFact& each : Facts(act)) {
+    if (each.fd == fd) fact = each;
+  }
+  std::shared_ptr<Object> object = ObjectOf(fact, act.site());
+  const std::string* path = act.Blob(BlobTag::kPath);
+  if (path != nullptr && object->path.empty()) object->path = path->c_str();
+  int flags = static_cast<int>(act.op == Op::kOpen ? act.a : act.b);
+  int access = O_RDONLY;
+  if (act.op == Op::kAnonymous) {
+    object->anonymous = static_cast<AnonymousKind>(act.a);
+    if (object->anonymous == AnonymousKind::kEpoll) object->kind = ObjectKind::kEpoll;
+    if (object->anonymous == AnonymousKind::kPty) object->kind = ObjectKind::kTerminal;
+    access = O_RDWR;
+  } else if (act.op == Op::kOpen) {
+    access = flags & O_ACCMODE;
+  }
+  auto description = NewDescription(object, access | (flags & (O_NONBLOCK | O_APPEND)), act.site());
+  auto descriptor = Add(*act.process, fd, description, Birth::kOpened, act);
+  // All of the anonymous kinds spell close-on-exec as O_CLOEXEC.
+  descriptor->close_on_exec = act.op == Op::kDirOpen || (flags & O_CLOEXEC) != 0;
+}
+
+void Replay::Piped(Act& act) {
+  if (act.failed()) return;
+  auto pipe = NewObject(ObjectKind::kPipe, act.site());
+  pipe->inode = act.c;
+  pipe->mode = S_IFIFO;
+  if (act.c != 0) m.objects_[{kAnyDevice, act.c}] = pipe;
+  int flags = act.fd == -1 ? 0 : act.fd;
+  int numbers[2] = {static_cast<int>(act.a), static_cast<int>(act.b)};
+  for (int end = 0; end < 2; ++end) {
+    auto description = NewDescription(
+        pipe, (end == 0 ? O_RDONLY : O_WRONLY) | (flags & (O_NONBLOCK | O_DIRECT)), act.site());
+    auto descriptor = Add(*act.process, numbers[end], description, Birth::kOpened, act);
+    descriptor->close_on_exec = (flags & O_CLOEXEC) != 0;
+  }
+}
+
+void Replay::CloseEntered(Act& act) {
+  switch (act.op) {
+    case Op::kClose:
+    case Op::kDirClose:
+      if (act.descriptor != nullptr) Remove(act.descriptor, Death::kClosed, act);
+      return;
+    case Op::kStreamClose:
+    case Op::kPclose: {
+      // What it still has to write is counted when it returns; the descriptor goes now.
+      if (act.descriptor != nullptr) Remove(act.descriptor, Death::kClosed, act);
+      return;
+    }
+    case Op::kStreamReopen:
+      if (act.descriptor != nullptr) Remove(act.descriptor, Death::kClosed, act);
+      return;
+    case Op::kDup2:
+      if (act.descriptor != nullptr && static_cast<int>(act.a) != act.fd) {
+        if (auto target = act.process->Find(static_cast<int>(act.a))) {
+          Remove(target, Death::kReplaced, act);
+        }
+      }
+      return;
+    case Op::kCloseRange: {
+      bool only_marks = (act.c & CLOSE_RANGE_CLOEXEC) != 0;
+      std::vector<std::shared_ptr<Descriptor>> hit;
+      for (auto& [fd, descriptor] : act.process->table) {
+        if (static_cast<uint64_t>(fd) >= act.a && static_cast<uint64_t>(fd) <= act.b) {
+          hit.push_back(descriptor);
+        }
+      }
+      for (auto& descriptor : hit) {
+        if (only_marks) {
+          descriptor->close_on_exec = true;
+        } else {
+          Remove(descriptor, Death::kClosedByRange, act);
+        }
+      }
+      return;
+    }
+    default:
+      return;
+  }
+}
+
+void Replay::Duplicated(Act& act) {
+  if (act.failed()) return;
+  int fd = static_cast<int>(act.result);
+  if (act.descriptor == nullptr || fd < 0) return;
+  ++act.descriptor->usage.passed;
+  if (fd == act.fd) return;
+  auto descriptor =
+      Add(*act.process, fd, act.descriptor->description, Birth::kDuplicated, act, act.descriptor);
+  descriptor->close_on_exec =
+      act.op == Op::kDup ? act.a == 1 : (act.b & O_CLOEXEC) != 0;
+}
+
+void Replay::Received(Act& act) {
+  if (act.Blob(BlobTag::kFds) == nullptr) return;
+  for (const FdFact& fact : Facts(act)) {
+    auto object = ObjectOf(fact, act.site());
+    // It shares the sender's description, if the sender is one of ours.
+    std::shared_ptr<Description> description;
+    for (Description* known : object->descriptions) {
+      if (!known->holders.empty() && known->access == static_cast<int>(fact.status & O_ACCMODE)) {
+        description = known->holders.front()->description;
+      }
+    }
+    if (description == nullptr) {
+      description = NewDescription(object, static_cast<int>(fact.status), act.site());
+      description->outside = object->outside = true;
+    }
+    auto descriptor = Add(*act.process, fact.fd, description, Birth::kReceived, act);
+    descriptor->close_on_exec = (fact.fd_flags & FD_CLOEXEC) != 0;
+  }
+}
+
+void Replay::FileLocked(const Act& act) {
+  if (act.failed() || act.descriptor == nullptr) return;
+  bool by_process = static_cast<int64_t>(act.c) != -1;
+  uint64_t owner = by_process ? act.process->id : act.descriptor->description->id;
+  auto& locks = act.descriptor->object()->locks;
+  std::erase_if(locks, [&](const FileLock& lock) {
+    return lock.owner == owner && lock.by_process == by_process;
+  });
+  if (act.a != 0) locks.push_back({owner, by_process, act.a == 2});
+}
+
+}  // namespace ipctrace
