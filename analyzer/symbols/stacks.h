@@ -16,6 +16,7 @@ struct Frame {
   uint64_t offset = 0;   // of pc in the module (link-time address)
   std::string function;  // demangled; empty: unknown
   std::string file;      // as the debug information has it; empty: none
+  std::string directory; // where a relative `file` starts: the compiler's working directory
   int line = 0;
   bool user = false;     // the user's own code: not a system library's, not a header's inline of one
 };
@@ -37,8 +38,11 @@ class Stacks {
   // The reference is valid until the next non-const call.
   const std::vector<Frame>& Frames(uint32_t id);
   // The frame a report points at: the innermost of the user's own code, else the innermost. Null
-  // for an unknown id.
+  // for an unknown id. Valid until the next non-const call.
   const Frame* Place(uint32_t id);
+  // Whether the places of both stacks are the same: the same code address in the same module, or
+  // (a line may be compiled to several copies) the same line of the same function.
+  bool SamePlace(uint32_t a, uint32_t b);
 
  private:
   struct Impl;

@@ -1,0 +1,237 @@
+#include "analyzer/symbols/stacks.h"
+
+#include <ctype.h>
+#include <sys/stat.h>
+
+#include <deque>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/node_hash_map.h"
+#include "analyzer/symbols/elf_image.h"
+#include "analyzer/symbols/symbolizer.h"
+#include "analyzer/symbols/unwinder.h"
+#include "preload/trace/calls.h"
+
+namespace ipctrace {
+namespace {
+
+// Copies of stacks are unwound when somebody asks, which for most nobody does. Past this many
+// bytes of copies all are, and only the return addresses kept.
+constexpr size_t kMaxPendingBytes = size_t{32} << 20;
+
+std::string_view BaseName(std::string_view path) {
+  return path.substr(path.rfind('/') + 1);  // npos + 1 is 0
+}
+
+bool IsSystemModule(const Module& module) {
+  if (module.executable) return false;
+  if (module.path.empty() || module.path[0] != '/' || InSystemLibraries(module.path)) return true;
+  // A toolchain's own runtime, wherever it is installed.
+  const std::string_view name = BaseName(module.path);
+  for (const std::string_view prefix :
+       {"libipctrace.so", "libc.so", "libstdc++.so", "libc++.so", "libc++abi.so", "libgcc_s.so",
+        "ld-linux", "libpthread", "libasan.so", "libtsan.so", "libubsan.so", "liblsan.so"}) {
+    if (name.starts_with(prefix)) return true;
+  }
+  return false;
+}
+
+bool IsSystemHeader(std::string_view file) {
+  return file.starts_with("/usr/include/") || file.starts_with("/usr/lib/gcc/") ||
+         file.starts_with("/usr/lib/llvm") || file.starts_with("/usr/lib/clang/");
+}
+
+// Code that the compiler's driver links into every program, and the sanitizers' interceptors that
+// clang links into it statically.
+bool IsRuntimeFunction(std::string_view name) {
+  for (const std::string_view prefix : {"__interceptor_", "___interceptor_", "__asan_", "__tsan_",
+                                        "__ubsan_", "__msan_", "__sanitizer_"}) {
+    if (name.starts_with(prefix)) return true;
+  }
+  return name == "_start" || name.starts_with("__sanitizer::") ||
+         name.starts_with("__asan::") || name.starts_with("__tsan::");
+}
+
+// Whether a function is the program's thin cover of a libc call, by the ways in which such covers
+// are named: Close, xclose, safe_close, close_or_die. The caller's line tells more than the one
+// line on which all of the program's closes are made.
+bool IsWrapperName(std::string_view function) {
+  const size_t parenthesis = function.find('(');
+  if (parenthesis != std::string_view::npos) function = function.substr(0, parenthesis);
+  static const auto* const kNames = [] {
+    auto* names = new absl::flat_hash_map<std::string, bool>;
+    for (size_t i = 0; i < kCallCount; ++i) {
+      if (kCallOps[i] > Op::kStreamState) names->emplace(kCallNames[i], true);
+    }
+    return names;
+  }();
+  std::string lower;
+  for (const char c : function) lower += static_cast<char>(tolower(static_cast<unsigned char>(c)));
+  if (lower != function && kNames->contains(lower)) return true;  // Close
+  for (const std::string_view prefix : {"x", "safe_", "checked_", "must_"}) {
+    if (lower.starts_with(prefix) && kNames->contains(lower.substr(prefix.size()))) return true;
+  }
+  for (const std::string_view suffix : {"_or_die", "_or_exit", "_checked", "_safe", "_wrapper"}) {
+    if (lower.ends_with(suffix) && kNames->contains(lower.substr(0, lower.size() - suffix.size()))) {
+      return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+struct Stacks::Impl {
+  // An ELF file as it was when a process loaded it. A path may come to name another file later.
+  using FileKey = std::tuple<std::string, dev_t, ino_t, int64_t /* mtime, ns */>;
+
+  struct File {
+    std::shared_ptr<const ElfImage> image;
+    std::unique_ptr<Symbolizer> symbolizer;
+    absl::flat_hash_map<uint64_t, std::vector<Frame>> frames;  // by link-time address
+  };
+
+  struct Stack {
+    std::shared_ptr<const ModuleMap> modules;
+    std::string blob;              // until it is unwound
+    std::vector<uint64_t> calls;   // afterwards
+    bool unwound = false;
+    std::unique_ptr<std::vector<Frame>> frames;
+    size_t place = 0;
+  };
+
+  absl::flat_hash_map<FileKey, std::shared_ptr<const ElfImage>> images;
+  absl::flat_hash_map<const ElfImage*, std::unique_ptr<File>> files;
+  absl::flat_hash_map<uint32_t, std::shared_ptr<const ModuleMap>> processes;
+  absl::node_hash_map<uint32_t, Stack> stacks;
+  std::vector<uint32_t> pending;
+  size_t pending_bytes = 0;
+
+  std::shared_ptr<const ElfImage> OpenImage(const std::string& path) {
+    struct stat status;
+    if (path.empty() || path[0] != '/' || stat(path.c_str(), &status) != 0) return nullptr;
+    const int64_t mtime = status.st_mtim.tv_sec * int64_t{1000000000} + status.st_mtim.tv_nsec;
+    auto [it, is_new] = images.try_emplace(FileKey(path, status.st_dev, status.st_ino, mtime));
+    if (is_new) it->second = ElfImage::Open(path);
+    return it->second;
+  }
+
+  void UnwindStack(Stack* stack) {
+    if (stack->unwound) return;
+    stack->unwound = true;
+    if (stack->modules != nullptr) stack->calls = Unwind(*stack->modules, stack->blob);
+    pending_bytes -= stack->blob.size();
+    std::string().swap(stack->blob);
+  }
+
+  const std::vector<Frame>& FramesAt(const Module& module, uint64_t call) {
+    static const std::vector<Frame>* const kUnknown = new std::vector<Frame>(1);
+    const uint64_t address = call - module.bias;
+    if (module.image == nullptr) return *kUnknown;
+    std::unique_ptr<File>& file = files[module.image.get()];
+    const bool system = IsSystemModule(module);
+    if (file == nullptr) {
+      file = std::make_unique<File>();
+      file->image = module.image;
+      file->symbolizer = std::make_unique<Symbolizer>(module.image, !system);
+    }
+    auto [it, is_new] = file->frames.try_emplace(address);
+    if (!is_new) return it->second;
+    it->second = file->symbolizer->Lookup(address);
+    for (Frame& frame : it->second) {
+      frame.user = !system && !IsSystemHeader(frame.file) && !IsRuntimeFunction(frame.function);
+    }
+    return it->second;
+  }
+
+  Stack* Find(uint32_t id) {
+    const auto it = stacks.find(id);
+    if (it == stacks.end()) return nullptr;
+    Stack& stack = it->second;
+    if (stack.frames != nullptr) return &stack;
+    UnwindStack(&stack);
+    stack.frames = std::make_unique<std::vector<Frame>>();
+    for (const uint64_t call : stack.calls) {
+      const Module* module = stack.modules->Find(call);
+      if (module == nullptr) {
+        stack.frames->emplace_back().pc = call;
+        continue;
+      }
+      for (Frame frame : FramesAt(*module, call)) {
+        frame.pc = call;
+        frame.module = module->path;
+        frame.offset = call - module->bias;
+        if (module->image == nullptr) frame.user = !IsSystemModule(*module);
+        stack.frames->push_back(std::move(frame));
+      }
+    }
+    stack.place = ChoosePlace(*stack.frames);
+    return &stack;
+  }
+
+  static size_t ChoosePlace(const std::vector<Frame>& frames) {
+    size_t place = 0;
+    while (place < frames.size() && !frames[place].user) ++place;
+    if (place == frames.size()) return 0;
+    if (IsWrapperName(frames[place].function)) {
+      for (size_t caller = place + 1; caller < frames.size(); ++caller) {
+        if (frames[caller].user) return caller;
+      }
+    }
+    return place;
+  }
+};
+
+Stacks::Stacks() : impl_(new Impl) {}
+Stacks::~Stacks() = default;
+
+void Stacks::SetModules(uint32_t process, std::string_view text) {
+  impl_->processes[process] = std::make_shared<ModuleMap>(
+      text, [this](const std::string& path) { return impl_->OpenImage(path); });
+}
+
+void Stacks::CopyModules(uint32_t parent, uint32_t child) {
+  const auto it = impl_->processes.find(parent);
+  if (it == impl_->processes.end()) return;
+  std::shared_ptr<const ModuleMap> modules = it->second;
+  impl_->processes[child] = std::move(modules);
+}
+
+void Stacks::Add(uint32_t id, uint32_t process, std::string_view blob) {
+  const auto modules = impl_->processes.find(process);
+  auto [it, is_new] = impl_->stacks.try_emplace(id);
+  if (!is_new) return;
+  if (modules != impl_->processes.end()) it->second.modules = modules->second;
+  it->second.blob = blob;
+  impl_->pending_bytes += blob.size();
+  impl_->pending.push_back(id);
+  if (impl_->pending_bytes < kMaxPendingBytes) return;
+  for (const uint32_t waiting : impl_->pending) impl_->UnwindStack(&impl_->stacks[waiting]);
+  impl_->pending.clear();
+}
+
+const std::vector<Frame>& Stacks::Frames(uint32_t id) {
+  static const std::vector<Frame>* const kNone = new std::vector<Frame>;
+  const Impl::Stack* stack = impl_->Find(id);
+  return stack == nullptr ? *kNone : *stack->frames;
+}
+
+const Frame* Stacks::Place(uint32_t id) {
+  const Impl::Stack* stack = impl_->Find(id);
+  return stack == nullptr || stack->frames->empty() ? nullptr : &(*stack->frames)[stack->place];
+}
+
+bool Stacks::SamePlace(uint32_t a, uint32_t b) {
+  if (a == b) return true;
+  const Frame* const place_a = Place(a);
+  const Frame* const place_b = Place(b);
+  if (place_a == nullptr || place_b == nullptr || place_a->module != place_b->module) return false;
+  if (place_a->offset == place_b->offset) return true;
+  return place_a->line != 0 && place_a->line == place_b->line && place_a->file == place_b->file &&
+         place_a->function == place_b->function;
+}
+
+}  // namespace ipctrace

@@ -1,0 +1,222 @@
+#include "analyzer/symbols/stacks.h"
+
+#include <string.h>
+
+#include <string>
+#include <vector>
+
+#include "analyzer/symbols/testing.h"
+#include "gtest/gtest.h"
+#include "preload/trace/format.h"
+
+namespace ipctrace {
+namespace {
+
+constexpr char kNested[] =
+    "void capture(void);\n"                                                      // 1
+    "__attribute__((noinline)) void inner(int n) {\n"                            // 2
+    "  capture();\n"                                                             // 3
+    "  __asm__ volatile(\"\" : : \"r\"(n));\n"                                   // 4
+    "}\n"                                                                        // 5
+    "static inline __attribute__((always_inline)) void middle(int n) {\n"        // 6
+    "  inner(n + 1);\n"                                                          // 7
+    "}\n"                                                                        // 8
+    "__attribute__((noinline)) void outer(int n) {\n"                            // 9
+    "  char room[64];\n"                                                         // 10
+    "  __asm__ volatile(\"\" : : \"r\"(room) : \"rbx\", \"r12\", \"memory\");\n" // 11
+    "  middle(n);\n"                                                             // 12
+    "  __asm__ volatile(\"\" : : \"r\"(room) : \"memory\");\n"                   // 13
+    "}\n"                                                                        // 14
+    "int main(int argc, char** argv) {\n"                                        // 15
+    "  outer(argc);\n"                                                           // 16
+    "  return argv == 0;\n"                                                      // 17
+    "}\n";                                                                       // 18
+
+std::string Text(const std::vector<Frame>& frames, bool user_only = true) {
+  std::string text;
+  for (const Frame& frame : frames) {
+    if (user_only && !frame.user) continue;
+    text += frame.function + ":" + std::to_string(frame.line) + " ";
+  }
+  return text;
+}
+
+std::vector<Frame> FramesOf(const Capture& capture, size_t index = 0) {
+  Stacks stacks;
+  stacks.SetModules(1, capture.modules);
+  if (index >= capture.stacks.size()) return {};
+  stacks.Add(7, 1, capture.stacks[index]);
+  return stacks.Frames(7);
+}
+
+class NestedTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(NestedTest, FramesAreFunctionsAndLinesWithInlinedOnes) {
+  const Capture capture = CaptureStacks(kNested, GetParam());
+  const std::vector<Frame> frames = FramesOf(capture);
+  EXPECT_EQ(Text(frames), "inner:3 middle:7 outer:12 main:16 ");
+  ASSERT_FALSE(frames.empty());
+  EXPECT_EQ(frames[0].file, "prog.c");
+  EXPECT_EQ(frames[0].directory + "/prog.c", capture.source);
+  EXPECT_EQ(frames[0].module, capture.program);
+  EXPECT_GT(frames.size(), 4u) << "libc's frames outside main";
+  EXPECT_FALSE(frames.back().user) << "_start";
+}
+
+INSTANTIATE_TEST_SUITE_P(Compilers, NestedTest,
+                         testing::Values("gcc -O0 -g", "gcc -O2 -g", "gcc -O3 -g -fomit-frame-pointer",
+                                         "gcc -O2 -gdwarf-4", "gcc -O2 -g -fno-pie",
+                                         "gcc -O2 -g -gsplit-dwarf", "clang -O0 -g", "clang -O2 -g"));
+
+TEST(StacksTest, WithoutDebugInformationThereAreFunctions) {
+  const std::vector<Frame> frames = FramesOf(CaptureStacks(kNested, "gcc -O2"));
+  EXPECT_EQ(Text(frames), "inner:0 outer:0 main:0 ");
+  for (const Frame& frame : frames) EXPECT_EQ(frame.file, "");
+}
+
+TEST(StacksTest, AStrippedProgramHasModuleAndOffset) {
+  const Capture capture = CaptureStacks(kNested, "gcc -O2", "prog.c", 4096, /*strip=*/true);
+  const std::vector<Frame> frames = FramesOf(capture);
+  ASSERT_GE(frames.size(), 3u);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(frames[i].function, "");
+    EXPECT_EQ(frames[i].module, capture.program);
+    EXPECT_GT(frames[i].offset, 0u);
+    EXPECT_LT(frames[i].offset, 0x10000u);
+    EXPECT_TRUE(frames[i].user);
+  }
+}
+
+TEST(StacksTest, ACopyThatEndsEarlyGivesItsInnermostFrames) {
+  const Capture capture = CaptureStacks(kNested, "gcc -O2 -g");
+  ASSERT_EQ(capture.stacks.size(), 1u);
+  const std::string all = Text(FramesOf(capture));
+  for (size_t bytes = 0; bytes < 400; bytes += 8) {
+    Capture cut = capture;
+    cut.stacks[0].resize(sizeof(StackCopy) + bytes);
+    const std::string some = Text(FramesOf(cut));
+    EXPECT_EQ(all.substr(0, some.size()), some);
+    EXPECT_EQ(some.substr(0, 8), "inner:3 ");
+  }
+}
+
+TEST(StacksTest, DamagedStacksAndModulesDoNoHarm) {
+  const Capture capture = CaptureStacks(kNested, "gcc -O2 -g");
+  ASSERT_EQ(capture.stacks.size(), 1u);
+  uint32_t random = 1;
+  for (int round = 0; round < 300; ++round) {
+    Capture damaged = capture;
+    for (int i = 0; i < 20; ++i) {
+      random = random * 1664525 + 1013904223;
+      const size_t at = random % damaged.stacks[0].size();
+      damaged.stacks[0][at] = static_cast<char>(random >> 24);
+    }
+    random = random * 1664525 + 1013904223;
+    damaged.modules[random % damaged.modules.size()] ^= static_cast<char>(random >> 28);
+    FramesOf(damaged);
+  }
+  Stacks stacks;
+  stacks.SetModules(1, "not a module\n\n12 13\nff ee dd x\n0 1000 2000 /dev/null\n0 3000 4000 \xff\n");
+  stacks.Add(1, 1, "short");
+  stacks.Add(2, 99, capture.stacks[0]);
+  EXPECT_TRUE(stacks.Frames(1).empty());
+  EXPECT_EQ(stacks.Place(2), nullptr);
+  EXPECT_EQ(stacks.Place(3), nullptr);
+}
+
+TEST(StacksTest, CppNamesAreDemangledAndHeadersAreNotTheUsers) {
+  const Capture capture = CaptureStacks(
+      "#include <algorithm>\n"
+      "#include <vector>\n"
+      "extern \"C\" void capture(void);\n"
+      "namespace shop {\n"
+      "struct Till { int sum; void Ring(int n) { sum += n; capture(); } };\n"
+      "}\n"
+      "int main() {\n"
+      "  std::vector<int> prices(1);\n"
+      "  shop::Till till{};\n"
+      "  std::for_each(prices.begin(), prices.end(), [&](int n) {\n"
+      "    till.Ring(n); });\n"
+      "  return till.sum;\n"
+      "}\n",
+      "g++ -O0 -g", "prog.cc");
+  const std::vector<Frame> frames = FramesOf(capture);
+  ASSERT_GE(frames.size(), 4u);
+  EXPECT_EQ(frames[0].function, "shop::Till::Ring(int)");
+  EXPECT_EQ(frames[1].line, 11);
+  EXPECT_FALSE(frames[2].user) << frames[2].file << " is a system header";
+  EXPECT_EQ(frames[3].function, "main");
+  EXPECT_EQ(frames[3].line, 10);
+}
+
+TEST(StacksTest, ASignalHandlersFramesGoOnInTheInterruptedFunction) {
+  const Capture capture = CaptureStacks(
+      "#include <signal.h>\n"
+      "void capture(void);\n"
+      "void handler(int n) { (void)n; capture(); }\n"
+      "int* volatile nothing;\n"
+      "__attribute__((noinline)) void interrupted(void) {\n"
+      "  __asm__ volatile(\"ud2\");\n"
+      "}\n"
+      "#include <stdlib.h>\n"
+      "void last(int n) { (void)n; capture(); exit(0); }\n"
+      "int main(void) {\n"
+      "  signal(SIGILL, last);\n"
+      "  interrupted();\n"
+      "}\n");
+  EXPECT_EQ(Text(FramesOf(capture)), "last:9 interrupted:6 main:12 ");
+}
+
+TEST(StacksTest, TheLastCallOfANoreturnFunctionIsItsOwn) {
+  const Capture capture = CaptureStacks(
+      "#include <stdlib.h>\n"
+      "void capture(void);\n"
+      "__attribute__((noreturn)) void stop(void) asm(\"stop\");\n"
+      "__attribute__((noinline, noreturn)) void die(void) { stop(); }\n"
+      "__attribute__((noinline)) void after(void) {}\n"
+      "void stop(void) { capture(); exit(0); }\n"
+      "int main(void) { die(); }\n",
+      "gcc -O1 -g");
+  EXPECT_EQ(Text(FramesOf(capture)), "stop:6 die:4 main:7 ");
+}
+
+TEST(StacksTest, ThePlaceIsTheCallerOfAWrapper) {
+  const Capture capture = CaptureStacks(
+      "void capture(void);\n"
+      "void Close(int fd) { (void)fd; capture(); }\n"
+      "void close_all(int fd) { (void)fd; capture(); }\n"
+      "int main(void) {\n"
+      "  Close(3);\n"
+      "  close_all(3);\n"
+      "  return 0; }\n");
+  ASSERT_EQ(capture.stacks.size(), 2u);
+  Stacks stacks;
+  stacks.SetModules(1, capture.modules);
+  stacks.CopyModules(1, 2);
+  stacks.Add(1, 2, capture.stacks[0]);
+  stacks.Add(2, 2, capture.stacks[1]);
+  ASSERT_NE(stacks.Place(1), nullptr);
+  EXPECT_EQ(stacks.Place(1)->line, 5);
+  EXPECT_EQ(stacks.Place(2)->line, 3);
+  EXPECT_FALSE(stacks.SamePlace(1, 2));
+  EXPECT_TRUE(stacks.SamePlace(1, 1));
+}
+
+TEST(StacksTest, CopiesOfALineAreOnePlace) {
+  const Capture capture = CaptureStacks(
+      "void capture(void);\n"
+      "int main(void) {\n"
+      "#define TWICE capture(); capture()\n"
+      "  TWICE;\n"
+      "  capture();\n"
+      "  return 0; }\n");
+  ASSERT_EQ(capture.stacks.size(), 3u);
+  Stacks stacks;
+  stacks.SetModules(1, capture.modules);
+  for (uint32_t i = 0; i < 3; ++i) stacks.Add(i + 1, 1, capture.stacks[i]);
+  EXPECT_TRUE(stacks.SamePlace(1, 2));
+  EXPECT_FALSE(stacks.SamePlace(1, 3));
+}
+
+}  // namespace
+}  // namespace ipctrace

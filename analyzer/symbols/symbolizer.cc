@@ -1,0 +1,379 @@
+#include "analyzer/symbols/symbolizer.h"
+
+#include <cxxabi.h>
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+#include <fcntl.h>
+#include <gelf.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <string>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace ipctrace {
+namespace {
+
+std::string Demangle(const char* name) {
+  if (name == nullptr) return "";
+  if (strncmp(name, "_Z", 2) == 0) {
+    int status = 0;
+    char* demangled = abi::__cxa_demangle(name, nullptr, nullptr, &status);
+    if (demangled != nullptr) {
+      std::string result = demangled;
+      free(demangled);
+      return result;
+    }
+  }
+  return name;
+}
+
+// What the optimiser split off a function is still that function: "main.part.0", "f.constprop.1".
+std::string WithoutSuffix(const char* name) {
+  const char* dot = strchr(name, '.');
+  return dot != nullptr && dot != name ? std::string(name, dot) : std::string(name);
+}
+
+struct Symbol {
+  uint64_t address, size;
+  std::string name;
+  bool global;
+};
+
+struct Range {
+  uint64_t low, high;
+  size_t unit;
+};
+
+// Where a package manager keeps debug information that was split off.
+class DebugFile {
+ public:
+  DebugFile() = default;
+  ~DebugFile() {
+    if (elf_ != nullptr) elf_end(elf_);
+    if (fd_ >= 0) close(fd_);
+  }
+  DebugFile(const DebugFile&) = delete;
+
+  // By build id, else by .gnu_debuglink beside the file. libdwfl's search is not used: it may go
+  // to the network (DEBUGINFOD_URLS), and a report must not wait for that.
+  bool Open(Elf* main, const std::string& path) {
+    const void* id = nullptr;
+    const ssize_t size = dwelf_elf_gnu_build_id_(main, &id);
+    if (size > 1) {
+      std::string name = "/usr/lib/debug/.build-id/";
+      for (ssize_t i = 0; i < size; ++i) {
+        absl::StrAppendFormat(&name, "%02x%s", static_cast<const uint8_t*>(id)[i], i == 0 ? "/" : "");
+      }
+      if (OpenFile(name + ".debug")) return true;
+    }
+    const std::string link = DebugLink(main);
+    if (link.empty() || link.find('/') != std::string::npos) return false;
+    const std::string directory = path.substr(0, path.rfind('/') + 1);
+    return OpenFile(directory + link) || OpenFile(directory + ".debug/" + link) ||
+           OpenFile("/usr/lib/debug" + directory + link);
+  }
+  Elf* elf() const { return elf_; }
+
+ private:
+  static ssize_t dwelf_elf_gnu_build_id_(Elf* elf, const void** id) {
+    size_t count = 0;
+    if (elf_getphdrnum(elf, &count) != 0) return 0;
+    for (size_t i = 0; i < count; ++i) {
+      GElf_Phdr header;
+      if (gelf_getphdr(elf, static_cast<int>(i), &header) == nullptr || header.p_type != PT_NOTE) continue;
+      Elf_Data* data = elf_getdata_rawchunk(elf, static_cast<int64_t>(header.p_offset), header.p_filesz,
+                                            header.p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
+      if (data == nullptr) continue;
+      GElf_Nhdr note;
+      size_t name, desc;
+      for (size_t at = 0; (at = gelf_getnote(data, at, &note, &name, &desc)) > 0;) {
+        if (note.n_type == NT_GNU_BUILD_ID && note.n_namesz == 4 &&
+            memcmp(static_cast<char*>(data->d_buf) + name, "GNU", 4) == 0) {
+          *id = static_cast<char*>(data->d_buf) + desc;
+          return note.n_descsz;
+        }
+      }
+    }
+    return 0;
+  }
+
+  static std::string DebugLink(Elf* elf) {
+    size_t names = 0;
+    if (elf_getshdrstrndx(elf, &names) != 0) return "";
+    for (Elf_Scn* section = nullptr; (section = elf_nextscn(elf, section)) != nullptr;) {
+      GElf_Shdr header;
+      if (gelf_getshdr(section, &header) == nullptr) continue;
+      const char* name = elf_strptr(elf, names, header.sh_name);
+      if (name == nullptr || strcmp(name, ".gnu_debuglink") != 0) continue;
+      Elf_Data* data = elf_rawdata(section, nullptr);
+      if (data == nullptr || data->d_buf == nullptr) return "";
+      return std::string(static_cast<char*>(data->d_buf), strnlen(static_cast<char*>(data->d_buf), data->d_size));
+    }
+    return "";
+  }
+
+  bool OpenFile(const std::string& path) {
+    fd_ = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd_ < 0) return false;
+    elf_ = elf_begin(fd_, ELF_C_READ_MMAP, nullptr);
+    if (elf_ != nullptr && elf_kind(elf_) == ELF_K_ELF) return true;
+    if (elf_ != nullptr) elf_end(elf_);
+    elf_ = nullptr;
+    close(fd_);
+    fd_ = -1;
+    return false;
+  }
+
+  int fd_ = -1;
+  Elf* elf_ = nullptr;
+};
+
+}  // namespace
+
+struct Symbolizer::Impl {
+  struct Unit {
+    Dwarf_Die lines;   // the skeleton, where the rest is in a .dwo file
+    Dwarf_Die scopes;
+    std::string directory;
+  };
+
+  std::shared_ptr<const ElfImage> image;
+  bool want_lines;
+  bool symbols_loaded = false, lines_loaded = false;
+  Elf* elf = nullptr;
+  DebugFile debug_file;
+  bool debug_opened = false;
+  Dwarf* dwarf = nullptr;
+  std::vector<Unit> units;
+  std::vector<Range> ranges;
+  std::vector<Symbol> symbols;
+
+  ~Impl() {
+    if (dwarf != nullptr) dwarf_end(dwarf);
+    if (elf != nullptr) elf_end(elf);
+  }
+
+  bool OpenElf() {
+    if (elf == nullptr && image != nullptr) {
+      elf_version(EV_CURRENT);
+      elf = elf_memory(image->data(), image->size());
+    }
+    return elf != nullptr;
+  }
+
+  Elf* DebugElf() {
+    if (!debug_opened && OpenElf()) debug_file.Open(elf, image->path());
+    debug_opened = true;
+    return debug_file.elf();
+  }
+
+  void LoadSymbolsOf(Elf* from) {
+    if (from == nullptr) return;
+    for (Elf_Scn* section = nullptr; (section = elf_nextscn(from, section)) != nullptr;) {
+      GElf_Shdr header;
+      if (gelf_getshdr(section, &header) == nullptr || header.sh_entsize == 0 ||
+          (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM)) {
+        continue;
+      }
+      Elf_Data* data = elf_getdata(section, nullptr);
+      if (data == nullptr) continue;
+      const size_t count = data->d_size / sizeof(Elf64_Sym);
+      for (size_t i = 0; i < count; ++i) {
+        GElf_Sym symbol;
+        if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) break;
+        const int type = GELF_ST_TYPE(symbol.st_info);
+        if ((type != STT_FUNC && type != STT_GNU_IFUNC) || symbol.st_shndx == SHN_UNDEF) continue;
+        const char* name = elf_strptr(from, header.sh_link, symbol.st_name);
+        if (name == nullptr || *name == '\0') continue;
+        symbols.push_back({symbol.st_value, symbol.st_size, name,
+                           GELF_ST_BIND(symbol.st_info) != STB_LOCAL});
+      }
+    }
+  }
+
+  void LoadSymbols() {
+    if (symbols_loaded) return;
+    symbols_loaded = true;
+    if (!OpenElf()) return;
+    LoadSymbolsOf(elf);
+    LoadSymbolsOf(DebugElf());
+    // Of the names of one address the shortest global one: read, not __libc_read.
+    std::sort(symbols.begin(), symbols.end(), [](const Symbol& a, const Symbol& b) {
+      if (a.address != b.address) return a.address < b.address;
+      if (a.global != b.global) return a.global;
+      if (a.name.size() != b.name.size()) return a.name.size() < b.name.size();
+      return a.name < b.name;
+    });
+  }
+
+  std::string SymbolAt(uint64_t address) {
+    LoadSymbols();
+    auto it = std::upper_bound(symbols.begin(), symbols.end(), address,
+                               [](uint64_t a, const Symbol& s) { return a < s.address; });
+    if (it == symbols.begin()) return "";
+    --it;
+    const uint64_t start = it->address;
+    while (it != symbols.begin() && std::prev(it)->address == start) --it;
+    for (; it != symbols.end() && it->address == start; ++it) {
+      if (address - start < it->size || it->size == 0) return Demangle(WithoutSuffix(it->name.c_str()).c_str());
+    }
+    return "";
+  }
+
+  void LoadLines() {
+    if (lines_loaded) return;
+    lines_loaded = true;
+    if (!want_lines || !OpenElf()) return;
+    dwarf = dwarf_begin_elf(elf, DWARF_C_READ, nullptr);
+    if (dwarf == nullptr && DebugElf() != nullptr) {
+      dwarf = dwarf_begin_elf(DebugElf(), DWARF_C_READ, nullptr);
+    }
+    if (dwarf == nullptr) return;
+    // Not by dwarf_addrdie: it needs .debug_aranges, which clang does not write.
+    Dwarf_CU* cu = nullptr;
+    Dwarf_Die die, split;
+    uint8_t type = 0;
+    while (dwarf_get_units(dwarf, cu, &cu, nullptr, &type, &die, &split) == 0) {
+      if (type != DW_UT_compile && type != DW_UT_skeleton) continue;
+      Unit unit{die, die, ""};
+      if (type == DW_UT_skeleton && split.addr != nullptr) unit.scopes = split;
+      Dwarf_Attribute attribute;
+      const char* directory = dwarf_formstring(dwarf_attr_integrate(&die, DW_AT_comp_dir, &attribute));
+      if (directory != nullptr) unit.directory = directory;
+      Dwarf_Addr base = 0, low = 0, high = 0;
+      for (ptrdiff_t at = 0; (at = dwarf_ranges(&die, at, &base, &low, &high)) > 0;) {
+        if (low < high) ranges.push_back({low, high, units.size()});
+      }
+      units.push_back(std::move(unit));
+    }
+    std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.low < b.low; });
+  }
+
+  Unit* UnitAt(uint64_t address) {
+    LoadLines();
+    auto it = std::upper_bound(ranges.begin(), ranges.end(), address,
+                               [](uint64_t a, const Range& r) { return a < r.low; });
+    // Ranges hardly ever overlap; a few steps back find the one that holds the address.
+    for (int i = 0; i < 8 && it != ranges.begin(); ++i) {
+      --it;
+      if (address < it->high) return &units[it->unit];
+    }
+    return nullptr;
+  }
+
+  static void SetFile(const Unit& unit, const char* path, Frame* frame) {
+    if (path == nullptr) return;
+    frame->file = path;
+    frame->directory = unit.directory;
+    // libdw puts the compiler's directory in front; reports show what the compiler was told.
+    const std::string prefix = unit.directory + "/";
+    if (prefix.size() > 1 && frame->file.size() > prefix.size() && frame->file.compare(0, prefix.size(), prefix) == 0) {
+      frame->file.erase(0, prefix.size());
+    }
+    while (frame->file.compare(0, 2, "./") == 0) frame->file.erase(0, 2);
+  }
+
+  static void SetLine(const Unit& unit, uint64_t address, Frame* frame) {
+    Dwarf_Die die = unit.lines;
+    Dwarf_Line* line = dwarf_getsrc_die(&die, address);
+    if (line == nullptr) return;
+    int number = 0;
+    dwarf_lineno(line, &number);
+    if (number == 0) {
+      // Code that belongs to no line; the one before it is the nearest truth.
+      Dwarf_Lines* lines = nullptr;
+      size_t count = 0;
+      if (dwarf_getsrclines(&die, &lines, &count) != 0) return;
+      Dwarf_Addr best = 0;
+      for (size_t i = 0; i < count; ++i) {
+        Dwarf_Line* candidate = dwarf_onesrcline(lines, i);
+        Dwarf_Addr at = 0;
+        int n = 0;
+        if (dwarf_lineaddr(candidate, &at) == 0 && dwarf_lineno(candidate, &n) == 0 && n != 0 &&
+            at <= address && at >= best) {
+          best = at;
+          line = candidate;
+          number = n;
+        }
+      }
+      if (number == 0) return;
+    }
+    frame->line = number;
+    SetFile(unit, dwarf_linesrc(line, nullptr, nullptr), frame);
+  }
+
+  static std::string FunctionName(Dwarf_Die* die) {
+    Dwarf_Attribute attribute;
+    const char* linkage = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute));
+    if (linkage == nullptr) {
+      linkage = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attribute));
+    }
+    if (linkage != nullptr) return Demangle(WithoutSuffix(linkage).c_str());
+    const char* name = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_name, &attribute));
+    return name == nullptr ? "" : name;
+  }
+
+  // The frames from debug information; empty where there is none for the address.
+  std::vector<Frame> FromDebugInformation(uint64_t address) {
+    std::vector<Frame> frames;
+    Unit* unit = UnitAt(address);
+    if (unit == nullptr) return frames;
+    Frame next;
+    SetLine(*unit, address, &next);
+
+    Dwarf_Die* inner = nullptr;
+    const int depth = dwarf_getscopes(&unit->scopes, address, &inner);
+    if (depth > 0) {
+      // dwarf_getscopes follows an inlined function to where it is written; the enclosing entries
+      // of the code itself are what dwarf_getscopes_die gives.
+      Dwarf_Die* scopes = nullptr;
+      const int count = dwarf_getscopes_die(&inner[0], &scopes);
+      for (int i = 0; i < count; ++i) {
+        const int tag = dwarf_tag(&scopes[i]);
+        if (tag != DW_TAG_subprogram && tag != DW_TAG_inlined_subroutine) continue;
+        next.function = FunctionName(&scopes[i]);
+        frames.push_back(next);
+        if (tag == DW_TAG_subprogram) break;
+        next = Frame();
+        Dwarf_Attribute attribute;
+        Dwarf_Word file = 0, line = 0;
+        dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_file, &attribute), &file);
+        dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_line, &attribute), &line);
+        next.line = static_cast<int>(line);
+        Dwarf_Files* files = nullptr;
+        size_t n = 0;
+        if (dwarf_getsrcfiles(&unit->lines, &files, &n) == 0 && file < n) {
+          SetFile(*unit, dwarf_filesrc(files, file, nullptr, nullptr), &next);
+        }
+      }
+      free(scopes);
+    }
+    free(inner);
+    if (frames.empty() && next.line != 0) frames.push_back(next);
+    return frames;
+  }
+};
+
+Symbolizer::Symbolizer(std::shared_ptr<const ElfImage> image, bool want_lines)
+    : impl_(new Impl{std::move(image), want_lines}) {}
+Symbolizer::~Symbolizer() = default;
+
+bool Symbolizer::HasLines() {
+  impl_->LoadLines();
+  return !impl_->ranges.empty();
+}
+
+std::vector<Frame> Symbolizer::Lookup(uint64_t address) {
+  std::vector<Frame> frames = impl_->FromDebugInformation(address);
+  if (frames.empty()) frames.emplace_back();
+  if (frames.back().function.empty()) frames.back().function = impl_->SymbolAt(address);
+  return frames;
+}
+
+}  // namespace ipctrace
