@@ -18,6 +18,7 @@ def ipctrace_rule(name):
         visibility = ["//visibility:public"],
         deps = [
             "//analyzer/model:rule",
+            "//analyzer/model:story",
             "@system//:absl",
         ],
         alwayslink = 1,

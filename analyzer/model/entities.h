@@ -135,7 +135,7 @@ struct Usage {
 struct Descriptor {
   uint64_t id = 0;
   int number = -1;
-  Process* process = nullptr;  // valid while alive
+  Process* process = nullptr;  // valid for the whole run
   uint32_t process_id = 0;
   std::shared_ptr<Description> description;
   bool close_on_exec = false;

@@ -1,0 +1,271 @@
+#include "analyzer/model/story.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+
+namespace ipctrace {
+namespace {
+
+// The thing itself, where "the write end of" would be said of an end: "the pipe".
+std::string Thing(const Descriptor& descriptor) { return Describe(*descriptor.description); }
+
+bool IsExecStep(const Descriptor& descriptor) {
+  return descriptor.survived_exec && descriptor.exec_site.process != 0;
+}
+
+std::vector<std::shared_ptr<Descriptor>> Collect(const Object& object, bool reading, bool writing) {
+  std::vector<std::shared_ptr<Descriptor>> found;
+  for (const Description* description : object.descriptions) {
+    if (object.IsPipe() && !(reading && description->readable()) &&
+        !(writing && description->writable())) {
+      continue;
+    }
+    for (const Descriptor* holder : description->holders) {
+      if (auto shared = holder->process->Find(holder->number); shared.get() == holder) {
+        found.push_back(std::move(shared));
+      }
+    }
+  }
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a->id < b->id; });
+  return found;
+}
+
+}  // namespace
+
+std::string FdName(const Descriptor& descriptor) { return absl::StrCat("fd ", descriptor.number); }
+
+std::string FdAndEnd(const Descriptor& descriptor) {
+  return absl::StrCat("fd ", descriptor.number, ", ", Thing(descriptor));
+}
+
+std::string EndWord(const Description& description) {
+  const Object& object = *description.object;
+  switch (object.kind) {
+    case ObjectKind::kPipe:
+    case ObjectKind::kFifo:
+      if (description.readable() && description.writable()) return "FIFO";
+      return description.readable() ? "read end" : "write end";
+    case ObjectKind::kSocket:
+      if (object.socket.state == SocketState::kListening) return "listening socket";
+      return object.socket.state == SocketState::kConnected ? "connection" : "socket";
+    case ObjectKind::kFile:
+      return "file";
+    case ObjectKind::kDirectory:
+      return "directory";
+    case ObjectKind::kTerminal:
+      return "terminal";
+    case ObjectKind::kEpoll:
+      return "epoll set";
+    case ObjectKind::kDevice:
+    case ObjectKind::kAnonymous:
+    case ObjectKind::kUnknown:
+      break;
+  }
+  return "descriptor";
+}
+
+std::string Named(const Process& process) {
+  bool is_copy =
+      process.parent != nullptr && !process.execed && process.name == process.parent->name;
+  return absl::StrCat(is_copy ? "child " : "", Describe(process));
+}
+
+std::string InWhom(const Process& process) {
+  bool is_copy =
+      process.parent != nullptr && !process.execed && process.name == process.parent->name;
+  if (is_copy) return "the child";
+  if (process.parent == nullptr && !process.children.empty()) return "the parent";
+  return process.name.empty() ? "the process" : process.name;
+}
+
+const Process* ProcessAt(const Model& model, const Site& site) {
+  return site.process == 0 ? nullptr : model.Find(site.process);
+}
+
+Step StepAt(std::string message, const Site& site) { return {std::move(message), site}; }
+
+std::string CallOf(const Process& process, Call call, const std::string& rest) {
+  return absl::StrCat(Named(process), " called ", NameOf(call), rest);
+}
+
+std::string CallOf(const Act& act) {
+  return CallOf(*act.process, act.call, act.fd >= 0 ? absl::StrCat("(", act.fd, ")") : "");
+}
+
+Step BirthStep(const Model& model, const Descriptor& descriptor) {
+  const Process& process = *descriptor.process;
+  switch (descriptor.birth) {
+    case Birth::kOpened: {
+      const Object& object = *descriptor.object();
+      const char* verb = object.kind == ObjectKind::kSocket && object.socket.accepted ? " accepted "
+                         : object.kind == ObjectKind::kSocket || object.kind == ObjectKind::kPipe
+                             ? " made "
+                             : " opened ";
+      return StepAt(
+          absl::StrCat(Named(process), verb, Thing(descriptor), ": fd ", descriptor.number),
+          descriptor.born);
+    }
+    case Birth::kDuplicated:
+      return StepAt(absl::StrCat(Named(process), " made fd ", descriptor.number, " a copy of fd ",
+                                 descriptor.from != nullptr ? descriptor.from->number : -1, " (",
+                                 NameOf(descriptor.born.call), "), ", Thing(descriptor)),
+                    descriptor.born);
+    case Birth::kInherited:
+      return StepAt(absl::StrCat("fork gave ", Named(process), " its own copy of fd ",
+                                 descriptor.number, ", ", Thing(descriptor)),
+                    process.born.process != 0 ? process.born : descriptor.born);
+    case Birth::kReceived:
+      return StepAt(absl::StrCat(Named(process), " received ", Thing(descriptor),
+                                 " over a socket: fd ", descriptor.number),
+                    descriptor.born);
+    case Birth::kFound:
+      break;
+  }
+  return StepAt(absl::StrCat(Named(process), " was started with fd ", descriptor.number, ", ",
+                             Thing(descriptor)),
+                descriptor.born);
+}
+
+Step DeathStep(const Model& model, const Descriptor& descriptor) {
+  const Process& process = *descriptor.process;
+  std::string what = FdName(descriptor);
+  switch (descriptor.death) {
+    case Death::kAlive:
+      return {};
+    case Death::kClosed:
+    case Death::kClosedByRange:
+      return StepAt(
+          absl::StrCat(Named(process), " closed ", what, " (", NameOf(descriptor.died.call), ")"),
+          descriptor.died);
+    case Death::kReplaced:
+      return StepAt(absl::StrCat(Named(process), " put something else at ", what, " (",
+                                 NameOf(descriptor.died.call), "), which closed it"),
+                    descriptor.died);
+    case Death::kExec:
+      return StepAt(absl::StrCat(what, " was closed when ", Named(process),
+                                 " ran another program (close-on-exec)"),
+                    descriptor.died);
+    case Death::kExit:
+      return StepAt(absl::StrCat(Named(process), " ended with ", what, " still open"),
+                    descriptor.died);
+    case Death::kVanished:
+      break;
+  }
+  return StepAt(absl::StrCat(what, " of ", Named(process), " was gone"), descriptor.died);
+}
+
+std::vector<Step> LifeOf(const Model& model, const std::shared_ptr<Descriptor>& descriptor) {
+  std::vector<Step> steps;
+  for (const Descriptor* each = descriptor.get(); each != nullptr; each = each->from.get()) {
+    steps.push_back(BirthStep(model, *each));
+  }
+  std::reverse(steps.begin(), steps.end());
+  if (IsExecStep(*descriptor)) {
+    steps.push_back(
+        StepAt(absl::StrCat(FdName(*descriptor), " stayed open when the process became ",
+                            Describe(*descriptor->process)),
+               descriptor->exec_site));
+  }
+  if (!descriptor->alive()) steps.push_back(DeathStep(model, *descriptor));
+  return steps;
+}
+
+void AddSteps(std::vector<Step>& story, std::vector<Step> steps) {
+  for (Step& step : steps) {
+    if (step.message.empty()) continue;
+    bool known = std::any_of(story.begin(), story.end(), [&](const Step& each) {
+      return each.message == step.message && each.site.stack == step.site.stack &&
+             each.site.time == step.site.time;
+    });
+    if (!known) story.push_back(std::move(step));
+  }
+  std::stable_sort(story.begin(), story.end(),
+                   [](const Step& a, const Step& b) { return a.site.time < b.site.time; });
+}
+
+const Descriptor& OriginOf(const Descriptor& descriptor) {
+  const Descriptor* origin = &descriptor;
+  while (origin->from != nullptr) origin = origin->from.get();
+  return *origin;
+}
+
+bool FromOutside(const Descriptor& descriptor) {
+  const Descriptor& origin = OriginOf(descriptor);
+  return origin.birth == Birth::kFound ||
+         (origin.birth == Birth::kReceived && origin.description->outside);
+}
+
+bool DescendsFrom(const Descriptor& descriptor, const Descriptor& ancestor) {
+  for (const Descriptor* each = &descriptor; each != nullptr; each = each->from.get()) {
+    if (each == &ancestor) return true;
+  }
+  return false;
+}
+
+std::vector<std::shared_ptr<Descriptor>> Readers(const Object& object) {
+  return Collect(object, true, false);
+}
+
+std::vector<std::shared_ptr<Descriptor>> Writers(const Object& object) {
+  return Collect(object, false, true);
+}
+
+std::vector<std::shared_ptr<Descriptor>> Holders(const Object& object) {
+  return Collect(object, true, true);
+}
+
+std::vector<Step> StillHeld(const Model& model,
+                            const std::vector<std::shared_ptr<Descriptor>>& holders) {
+  std::vector<Step> steps;
+  for (const auto& holder : holders) {
+    if (holder == nullptr) continue;
+    Step step = BirthStep(model, *holder);
+    step.message = absl::StrCat(Named(*holder->process), " still had ", FdAndEnd(*holder));
+    step.site.time = model.now();
+    steps.push_back(std::move(step));
+  }
+  return steps;
+}
+
+Site WhereToClose(const Descriptor& descriptor) {
+  const Process& process = *descriptor.process;
+  if (descriptor.birth == Birth::kInherited && process.born.process != 0) return process.born;
+  return descriptor.born;
+}
+
+std::string HowToClose(const Descriptor& descriptor) {
+  const Process& process = *descriptor.process;
+  if (descriptor.birth == Birth::kInherited) {
+    return absl::StrCat("close fd ", descriptor.number, " in ", InWhom(process), ", right after ",
+                        process.execed ? "fork, before exec" : "fork");
+  }
+  if (descriptor.birth == Birth::kDuplicated && descriptor.from != nullptr) {
+    return absl::StrCat("close fd ", descriptor.number, " in ", InWhom(process),
+                        " as soon as the copy of fd ", descriptor.from->number,
+                        " is no longer needed");
+  }
+  return absl::StrCat("close fd ", descriptor.number, " in ", InWhom(process),
+                      process.children.empty() ? " when it is no longer needed" : " after fork");
+}
+
+std::vector<uint64_t> SubjectsOf(const Descriptor& descriptor) {
+  return {descriptor.id, descriptor.object()->id};
+}
+
+void AddSubject(std::vector<uint64_t>& subjects, uint64_t id) {
+  if (std::find(subjects.begin(), subjects.end(), id) == subjects.end()) subjects.push_back(id);
+}
+
+std::string Bytes(uint64_t count) { return absl::StrCat(count, count == 1 ? " byte" : " bytes"); }
+
+std::string Enumerate(const std::vector<std::string>& names) {
+  std::string text;
+  for (size_t i = 0; i < names.size(); ++i) {
+    absl::StrAppend(&text, i == 0 ? "" : i + 1 == names.size() ? " and " : ", ", names[i]);
+  }
+  return text;
+}
+
+}  // namespace ipctrace
