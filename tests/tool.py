@@ -3,7 +3,9 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import tempfile
+import unittest
 
 
 class Run:
@@ -74,3 +76,56 @@ def library(ipctrace):
         if os.path.exists(path):
             return path
     raise FileNotFoundError("libipctrace.so beside " + ipctrace)
+
+
+# For unittest files ------------------------------------------------------------------------------
+
+IPCTRACE = None  # set by main()
+
+
+def main():
+    """Runs the calling file's tests; its first argument is the ipctrace binary."""
+    global IPCTRACE
+    IPCTRACE = os.path.abspath(sys.argv.pop(1))
+    unittest.main(module="__main__", verbosity=2)
+
+
+class TestCase(unittest.TestCase):
+    """A test with a folder of its own, and the programs it compiles in there."""
+
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def compile(self, source, *flags):
+        """Compiles a source file of the repository, at its path from the top."""
+        program = self.path(os.path.basename(source).rpartition(".")[0])
+        compiler = "g++" if source.endswith(".cc") else "gcc"
+        subprocess.run([compiler, "-g", "-w", "-pthread", "-o", program, source, *flags], check=True)
+        return program
+
+    def run_native(self, command, **rest):
+        return native(command, **{"cwd": self.folder, **rest})
+
+    def run_traced(self, command, **rest):
+        return traced(IPCTRACE, command, **{"cwd": self.folder, **rest})
+
+    def assert_quiet(self, run):
+        """Nothing is said against the program, and nothing was missed."""
+        self.assertIsNotNone(run.report, run.stderr)
+        self.assertEqual([], ["%s: %s" % (f["rule"], f["message"]) for f in run.loud()])
+        self.assertTrue(run.report["coverage"]["traced"])
+        self.assertEqual(0, run.report["coverage"]["lost"])
+
+    def assert_same(self, command, **rest):
+        """The program does the same with and without ipctrace. Returns the traced run."""
+        without = self.run_native(command, **rest)
+        run = self.run_traced(command, **rest)
+        self.assertEqual(without.stdout, run.stdout)
+        self.assertEqual(without.stderr, run.stderr)
+        self.assertIn(run.status, (without.status, 128 - without.status))
+        return run
