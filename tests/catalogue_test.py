@@ -37,6 +37,13 @@ def main():
         if page.returncode != 0 or rule not in page.stdout:
             problems.append(f"`ipctrace explain {rule}` does not show its page")
 
+    with open("README.md") as file:
+        table = dict(re.findall(r"^\| `([a-z-]+)` \| (error|warning|note) \|", file.read(), re.MULTILINE))
+    if table != SEVERITY:
+        differences = sorted(rule for rule in table.keys() | SEVERITY.keys()
+                             if table.get(rule) != SEVERITY.get(rule))
+        problems.append("the README's table of rules differs in " + ", ".join(differences))
+
     print("\n".join(problems) or f"{len(registered)} rules")
     return 1 if problems else 0
 
