@@ -227,16 +227,10 @@ void Model::Observe(const Event& event) {
     }
     case EventKind::kDeath: {
       Process* process = event.process < process_by_id_.size() ? process_by_id_[event.process] : nullptr;
-      if (process == nullptr || !process->alive()) {
-        // Known before to be over; the observation may bring its status.
-        if (process != nullptr && event.result == 1 && process->end == EndKind::kUnknown) {
-          replay.EndProcess(*process, EndKind::kUnknown, static_cast<int>(event.c));
-        }
-        break;
-      }
+      if (process == nullptr) break;
       int status = static_cast<int>(event.c);
       if (event.result != 1) {
-        replay.EndProcess(*process, EndKind::kUnknown, 0);
+        replay.EndProcess(*process, EndKind::kUnknown, process->status);
       } else if ((status & 0x7f) == 0) {
         replay.EndProcess(*process, EndKind::kExited, status >> 8 & 0xff);
       } else {

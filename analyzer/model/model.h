@@ -46,6 +46,8 @@ class Model {
   const Process* Find(uint32_t process_id) const;
   const Thread* FindThread(uint32_t thread_id) const;
   const Process* FindAlive(int32_t pid) const;
+  // Those that live, by pid.
+  const absl::flat_hash_map<int32_t, Process*>& alive() const { return alive_; }
   // Live objects with this kernel identity; null if none.
   std::shared_ptr<Object> FindObject(uint64_t device, uint64_t inode) const;
 

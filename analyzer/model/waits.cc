@@ -239,8 +239,8 @@ bool AlarmPending(const Process& process, Nanos now) {
 std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now) {
   std::vector<Blocked> suspects;
   absl::flat_hash_set<const Thread*> suspected;
-  for (const Process* process : model.processes()) {
-    if (!process->alive() || !process->traced || AlarmPending(*process, now)) continue;
+  for (const auto& [pid, process] : model.alive()) {
+    if (!process->traced || AlarmPending(*process, now)) continue;
     for (const Thread* thread : process->threads) {
       Blocked blocked;
       if (!Causes(*thread, blocked)) continue;

@@ -1,0 +1,370 @@
+#include "analyzer/live/follower.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+#include <x86intrin.h>
+
+#include <algorithm>
+#include <cstring>
+#include <limits>
+
+#include "preload/trace/calls.h"
+#include "preload/trace/session_file.h"
+
+namespace ipctrace {
+namespace {
+
+constexpr uint64_t kNever = std::numeric_limits<uint64_t>::max();
+// Stores become visible to other processors within tens of nanoseconds.
+constexpr Nanos kMargin = 5'000;
+// How long a record may be neither entered nor not: its thread may have lost its processor.
+constexpr Nanos kPatience = 50'000'000;
+
+uint64_t MonotonicNs() {
+  timespec now;
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  return static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+}
+
+uint32_t LoadHead(const Record* record) { return record->head.load(std::memory_order_acquire); }
+
+}  // namespace
+
+TraceClock::TraceClock(ClockKind kind) : kind_(kind), origin_(0), nanos_per_tick_(1) {
+  if (kind == ClockKind::kTsc) {
+    uint64_t ns0 = MonotonicNs(), ticks0 = __rdtsc(), ns1;
+    do {
+      ns1 = MonotonicNs();
+    } while (ns1 - ns0 < 1'000'000);
+    nanos_per_tick_ = static_cast<double>(ns1 - ns0) / static_cast<double>(__rdtsc() - ticks0);
+  }
+  origin_ = Ticks();
+}
+
+uint64_t TraceClock::Ticks() const { return kind_ == ClockKind::kTsc ? __rdtsc() : MonotonicNs(); }
+
+Nanos TraceClock::ToNanos(uint64_t ticks) const {
+  return static_cast<Nanos>(static_cast<double>(static_cast<int64_t>(ticks - origin_)) *
+                            nanos_per_tick_);
+}
+
+uint64_t TraceClock::FromNanos(Nanos nanos) const {
+  return static_cast<uint64_t>(static_cast<double>(nanos) / nanos_per_tick_);
+}
+
+Follower::Follower(SessionHeader* header, int fd, const TraceClock* clock)
+    : header_(header), fd_(fd), clock_(clock) {
+  margin_ = clock_->FromNanos(kMargin);
+  patience_ = clock_->FromNanos(kPatience);
+}
+
+Follower::~Follower() = default;
+
+// Finds the chunks that threads have taken since the last look, and whose they are.
+void Follower::TakeChunks() {
+  uint64_t claimed = header_->claimed.load(std::memory_order_acquire);
+  uint64_t freed = header_->freed.load(std::memory_order_relaxed);
+  while (taken_ < claimed && taken_ < freed) waiting_.push_back(taken_++);
+  std::erase_if(waiting_, [&](uint64_t ticket) {
+    uint32_t count = header_->chunk_count;
+    uint64_t slot = SessionRing(header_)[ticket % count].load(std::memory_order_acquire);
+    uint32_t index = SlotChunk(slot);
+    ChunkHeader* chunk = SessionChunk(header_, index);
+    auto lap = static_cast<uint32_t>(SlotLap(slot));
+    if (lap == 1) {
+      // Its page may not be there, and to touch it on a full disk would kill us.
+      uint32_t its_lap = 0;
+      auto offset = reinterpret_cast<char*>(chunk) - reinterpret_cast<char*>(header_);
+      if (pread(fd_, &its_lap, sizeof(its_lap), offset) != sizeof(its_lap) || its_lap != lap) {
+        return false;
+      }
+    }
+    if (chunk->lap.load(std::memory_order_acquire) != lap) return false;
+    auto& stream = streams_[chunk->thread];
+    if (stream == nullptr) {
+      stream = std::make_unique<Stream>();
+      stream->process = chunk->process;
+      stream->thread = chunk->thread;
+      stream->pid = chunk->pid;
+      stream->tid = chunk->tid;
+      stream->next = chunk->first_seq;
+      if (processes_.emplace(chunk->process, chunk->pid).second) Began(chunk->process, chunk->pid);
+    }
+    auto taken = std::make_unique<Chunk>();
+    taken->index = index;
+    taken->records = ChunkRecords(chunk);
+    taken->first_seq = chunk->first_seq;
+    stream->chunks.push_back(std::move(taken));
+    return true;
+  });
+}
+
+void Follower::Began(uint32_t process, int32_t pid) {
+  auto [image, is_new] = images_.emplace(pid, process);
+  if (!is_new) {
+    // After exec, or a pid given out again: the threads that had it are no more.
+    for (auto& [thread, stream] : streams_) {
+      if (stream->pid == pid && stream->process < process) stream->dead = true;
+    }
+    image->second = std::max(image->second, process);
+  }
+  if (on_process) on_process(process, pid);
+}
+
+Record* Follower::At(Stream& stream, uint64_t seq, Chunk** chunk) {
+  for (size_t i = stream.current; i < stream.chunks.size(); ++i) {
+    Chunk* candidate = stream.chunks[i].get();
+    if (seq < candidate->first_seq) return nullptr;
+    if (seq < candidate->first_seq + kRecordsPerChunk) {
+      if (chunk != nullptr) *chunk = candidate;
+      return &candidate->records[seq - candidate->first_seq];
+    }
+  }
+  return nullptr;
+}
+
+namespace {
+
+// Adds a piece to the blob it continues.
+void AddPiece(const BlobRecord& piece, Blobs* blobs) {
+  size_t length = std::min<size_t>(piece.length, kBlobPieceBytes);
+  const char* data = reinterpret_cast<const char*>(piece.data);
+  if (piece.offset > 0) {
+    for (auto it = blobs->rbegin(); it != blobs->rend(); ++it) {
+      if (it->first == piece.tag && it->second.size() == piece.offset) {
+        it->second.append(data, length);
+        return;
+      }
+    }
+  }
+  blobs->emplace_back(piece.tag, std::string(data, length));
+}
+
+bool IsBlob(uint32_t head) { return HeadCall(head) == static_cast<uint16_t>(Call::fact_blob); }
+bool Published(RecordState state) { return state >= RecordState::kEntered; }
+
+}  // namespace
+
+// The blobs of the record just entered stand behind it.
+void Follower::CollectBlobs(Stream& stream, uint64_t owner, Blobs* blobs) {
+  while (Record* record = At(stream, stream.next, nullptr)) {
+    uint32_t head = LoadHead(record);
+    if (!Published(HeadState(head)) || !IsBlob(head)) return;
+    const auto& piece = *reinterpret_cast<const BlobRecord*>(record);
+    if (piece.owner != static_cast<uint32_t>(owner)) return;
+    AddPiece(piece, blobs);
+    ++stream.next;
+  }
+}
+
+// Blobs that came when their owner had long been entered.
+void Follower::TakeBlobs(Stream& stream) {
+  while (Record* record = At(stream, stream.next, nullptr)) {
+    uint32_t head = LoadHead(record);
+    if (!Published(HeadState(head)) || !IsBlob(head)) return;
+    const auto& piece = *reinterpret_cast<const BlobRecord*>(record);
+    for (Open& open : stream.open) {
+      if (piece.owner == static_cast<uint32_t>(open.seq)) AddPiece(piece, &open.later);
+    }
+    ++stream.next;
+  }
+}
+
+bool Follower::Peek(Stream& stream, uint64_t now, uint64_t* bound) {
+  // The innermost call's state is read before what stands behind it: once it has returned, its
+  // blobs and all that its signal handlers did are there.
+  RecordState top = RecordState::kEmpty;
+  if (!stream.open.empty()) top = HeadState(LoadHead(stream.open.back().record));
+  TakeBlobs(stream);
+  Record* record = At(stream, stream.next, nullptr);
+  RecordState state = record == nullptr ? RecordState::kEmpty : HeadState(LoadHead(record));
+  bool between = state == RecordState::kClaimed || top == RecordState::kReturning;
+  if (top == RecordState::kAbandoned) {
+    stream.kind = EventKind::kAbandon;
+    stream.time = stream.last;
+  } else if (top == RecordState::kReturned &&
+             !(Published(state) && record->enter < stream.open.back().record->leave)) {
+    stream.kind = EventKind::kLeave;
+    stream.time = stream.open.back().record->leave;
+  } else if (Published(state)) {
+    stream.kind = EventKind::kEnter;
+    stream.time = record->enter;
+  } else {
+    if (!between || stream.dead) {
+      stream.stalled_at = 0;
+      return false;
+    }
+    if (stream.stalled_at == 0) stream.stalled_at = now;
+    if (now - stream.stalled_at < patience_) *bound = std::min(*bound, stream.last);
+    return false;
+  }
+  stream.stalled_at = 0;
+  stream.time = std::max(stream.time, stream.last);
+  return true;
+}
+
+void Follower::Emit(Stream& stream, EventSink* sink) {
+  Event& event = event_;
+  event.kind = stream.kind;
+  event.process = stream.process;
+  event.thread = stream.thread;
+  event.pid = stream.pid;
+  event.tid = stream.tid;
+  event.time = clock_->ToNanos(stream.time);
+  event.blobs.clear();
+  stream.last = stream.time;
+  Record* record;
+  if (stream.kind == EventKind::kEnter) {
+    Chunk* chunk = nullptr;
+    record = At(stream, stream.next, &chunk);
+    event.seq = stream.next++;
+    ++chunk->open;
+    CollectBlobs(stream, event.seq, &event.blobs);
+    stream.open.push_back({record, event.seq, chunk, {}});
+  } else {
+    Open& open = stream.open.back();
+    record = open.record;
+    event.seq = open.seq;
+    event.blobs = std::move(open.later);
+  }
+  uint32_t head = LoadHead(record);
+  event.call = static_cast<Call>(HeadCall(head) < kCallCount ? HeadCall(head) : 0);
+  event.flags = HeadFlags(head);
+  event.stack = record->stack;
+  event.fd = record->fd;
+  event.result = record->result;
+  event.err = record->err;
+  event.a = record->a, event.b = record->b, event.c = record->c;
+  if (event.call == Call::fact_thread_end) stream.ended = true;
+  if (stream.kind != EventKind::kEnter) {
+    --stream.open.back().chunk->open;
+    stream.open.pop_back();
+  }
+  sink->Take(event);
+  Recycle(stream);
+}
+
+// Gives back the chunks that are read and in which nothing is unfinished.
+void Follower::Recycle(Stream& stream) {
+  while (stream.current < stream.chunks.size() &&
+         stream.next >= stream.chunks[stream.current]->first_seq + kRecordsPerChunk) {
+    ++stream.current;
+  }
+  while (stream.current > 0 && stream.chunks.front()->open == 0) {
+    Free(*stream.chunks.front());
+    stream.chunks.pop_front();
+    --stream.current;
+  }
+}
+
+void Follower::Free(const Chunk& chunk) {
+  ChunkHeader* memory = SessionChunk(header_, chunk.index);
+  std::memset(static_cast<void*>(memory), 0, kChunkSize);
+  uint64_t ticket = header_->freed.load(std::memory_order_relaxed);
+  uint32_t count = header_->chunk_count;
+  SessionRing(header_)[ticket % count].store(RingSlot(ticket / count + 1, chunk.index),
+                                             std::memory_order_release);
+  header_->freed.store(ticket + 1, std::memory_order_release);
+  header_->freed_futex.fetch_add(1, std::memory_order_seq_cst);
+  if (header_->starving.load(std::memory_order_seq_cst) != 0) {
+    syscall(SYS_futex, &header_->freed_futex, FUTEX_WAKE, std::numeric_limits<int>::max(), nullptr,
+            nullptr, 0);
+  }
+}
+
+size_t Follower::Merge(EventSink* sink, bool drain) {
+  uint64_t now = clock_->Ticks();
+  uint64_t bound = drain ? kNever : now - margin_;
+  TakeChunks();
+  std::vector<Stream*> ready;
+  for (auto& [thread, stream] : streams_) {
+    uint64_t unbound = kNever;
+    if (Peek(*stream, now, drain ? &unbound : &bound)) ready.push_back(stream.get());
+  }
+  auto later = [](const Stream* a, const Stream* b) {
+    return a->time != b->time ? a->time > b->time : a->thread > b->thread;
+  };
+  std::make_heap(ready.begin(), ready.end(), later);
+  std::sort(deaths_.begin(), deaths_.end(),
+            [](const Passing& a, const Passing& b) { return a.time < b.time; });
+  size_t count = 0;
+  auto pass_deaths = [&](uint64_t until) {
+    size_t passed = 0;
+    while (passed < deaths_.size() && deaths_[passed].time <= until) {
+      const Passing& death = deaths_[passed++];
+      Event event;
+      event.kind = EventKind::kDeath;
+      event.process = death.process;
+      event.pid = death.pid;
+      event.time = clock_->ToNanos(death.time);
+      event.result = death.status == -1 ? 0 : 1;
+      event.c = static_cast<uint32_t>(death.status);
+      sink->Take(event);
+      ++count;
+    }
+    deaths_.erase(deaths_.begin(), deaths_.begin() + static_cast<ptrdiff_t>(passed));
+  };
+  while (!ready.empty() && ready.front()->time <= bound) {
+    std::pop_heap(ready.begin(), ready.end(), later);
+    Stream* stream = ready.back();
+    // One thread often has many events before any other's next: no need to go through the heap.
+    uint64_t until = ready.size() > 1 ? ready.front()->time : bound;
+    bool more;
+    do {
+      if (!deaths_.empty()) pass_deaths(stream->time - 1);
+      Emit(*stream, sink);
+      ++count;
+      uint64_t unbound = kNever;
+      more = Peek(*stream, now, drain ? &unbound : &bound);
+    } while (more && stream->time < until && stream->time <= bound);
+    if (more) {
+      std::push_heap(ready.begin(), ready.end(), later);
+    } else {
+      ready.pop_back();
+    }
+  }
+  if (!deaths_.empty()) pass_deaths(bound);
+  return count;
+}
+
+size_t Follower::Poll(EventSink* sink) {
+  size_t count = Merge(sink, false);
+  if (clock_->Ticks() - looked_for_dead_ > patience_) FreeDead();
+  return count;
+}
+
+// Threads that are gone leave chunks behind.
+void Follower::FreeDead() {
+  looked_for_dead_ = clock_->Ticks();
+  std::vector<uint32_t> done;
+  for (auto& [thread, stream] : streams_) {
+    if (stream->ended && !stream->dead &&
+        syscall(SYS_tgkill, stream->pid, stream->tid, 0) != 0 && errno == ESRCH) {
+      stream->dead = true;
+    }
+    uint64_t bound = kNever;
+    if (!stream->dead || Peek(*stream, 0, &bound)) continue;
+    for (auto& chunk : stream->chunks) Free(*chunk);
+    done.push_back(thread);
+  }
+  for (uint32_t thread : done) streams_.erase(thread);
+}
+
+void Follower::DidDie(uint32_t process, int32_t pid, int status) {
+  TakeChunks();
+  for (auto& [thread, stream] : streams_) {
+    // An exec'ed image has another id in the trace, but the same pid.
+    if (stream->pid == pid && stream->process <= process) stream->dead = true;
+  }
+  deaths_.push_back({clock_->Ticks(), process, pid, status});
+}
+
+void Follower::Drain(EventSink* sink) {
+  while (Merge(sink, true) > 0) {
+  }
+}
+
+}  // namespace ipctrace

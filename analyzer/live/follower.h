@@ -1,0 +1,127 @@
+// Follows the shared trace while it is written and merges the threads' records into one order.
+//
+// Every event has a time: of entry or of return (event.h), by a clock that all processors share.
+// What a thread has not published yet can only carry a later time than the moment at which we
+// looked and saw neither kClaimed nor kReturning (format.h): that moment, less a margin for stores
+// under way between processors, is the horizon. Everything before it is complete, and is handed on
+// in order of time. A record that was claimed and not yet filled holds the horizon back at what its
+// thread was last seen to do; but not for ever: a thread that was stopped or killed right there is
+// passed over, and its record comes late.
+//
+// Releases are ordered by entry and acquisitions by return, because the model lets a release take
+// effect on kEnter and an acquisition on kLeave.
+#ifndef IPCTRACE_ANALYZER_LIVE_FOLLOWER_H_
+#define IPCTRACE_ANALYZER_LIVE_FOLLOWER_H_
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "analyzer/events/event.h"
+#include "preload/trace/format.h"
+
+namespace ipctrace {
+
+// The clock that the traced processes read, as nanoseconds since the session began.
+class TraceClock {
+ public:
+  // Calibrates, which takes about a millisecond for kTsc.
+  explicit TraceClock(ClockKind kind);
+  uint64_t Ticks() const;
+  Nanos ToNanos(uint64_t ticks) const;
+  uint64_t FromNanos(Nanos nanos) const;
+
+ private:
+  ClockKind kind_;
+  uint64_t origin_;
+  double nanos_per_tick_;
+};
+
+class Follower {
+ public:
+  // `header` is the mapped session and `fd` its file, open for reading; neither is owned.
+  Follower(SessionHeader* header, int fd, const TraceClock* clock);
+  ~Follower();
+
+  // Called for each process when its first record is seen.
+  std::function<void(uint32_t process, int32_t pid)> on_process;
+
+  // Hands on what is complete. Returns the number of events.
+  size_t Poll(EventSink* sink);
+  // The process is gone: what it left unfinished stays so. Its descriptors' end is ordered after all
+  // that it wrote. `status` is a wait status, or -1 where it is not known.
+  void DidDie(uint32_t process, int32_t pid, int status);
+  // Hands on everything there is, complete or not: the writers are gone or stopped.
+  void Drain(EventSink* sink);
+
+ private:
+  struct Chunk {
+    uint32_t index;
+    Record* records;
+    uint64_t first_seq;
+    int open = 0;  // records in it that are not finished
+  };
+  struct Open {
+    Record* record;
+    uint64_t seq;
+    Chunk* chunk;
+    Blobs later;  // blobs that came after the entry
+  };
+  // One thread's records.
+  struct Stream {
+    uint32_t process, thread;
+    int32_t pid, tid;
+    std::deque<std::unique_ptr<Chunk>> chunks;  // not yet recycled, in order
+    size_t current = 0;                         // of `chunks`: where `next` is
+    uint64_t next = 0;                          // number of the next record to look at
+    std::vector<Open> open;
+    uint64_t last = 0;         // ticks of the last event handed on
+    uint64_t stalled_at = 0;   // since when a record has been in between; 0: none is
+    bool ended = false;        // the thread has said that it ends
+    bool dead = false;         // nothing more will be written
+    // The next event, as found by Peek.
+    EventKind kind{};
+    uint64_t time = 0;
+  };
+  struct Passing {  // a death, waiting for its turn
+    uint64_t time;
+    uint32_t process;
+    int32_t pid;
+    int status;
+  };
+
+  void TakeChunks();
+  void Began(uint32_t process, int32_t pid);
+  Record* At(Stream& stream, uint64_t seq, Chunk** chunk);
+  void TakeBlobs(Stream& stream);
+  // Finds the next event of the stream. False: none now; `bound` is lowered where one may yet come
+  // with an earlier time than the horizon.
+  bool Peek(Stream& stream, uint64_t now, uint64_t* bound);
+  void Emit(Stream& stream, EventSink* sink);
+  void CollectBlobs(Stream& stream, uint64_t owner, Blobs* blobs);
+  void Recycle(Stream& stream);
+  void Free(const Chunk& chunk);
+  size_t Merge(EventSink* sink, bool drain);
+  void FreeDead();
+
+  SessionHeader* header_;
+  int fd_;
+  const TraceClock* clock_;
+  uint64_t taken_ = 0;  // tickets whose chunk we know
+  std::vector<uint64_t> waiting_;  // tickets claimed, their chunk's header not yet written
+  absl::flat_hash_map<uint32_t, std::unique_ptr<Stream>> streams_;  // by thread id
+  absl::flat_hash_map<uint32_t, int32_t> processes_;                // id -> pid
+  std::vector<Passing> deaths_;
+  absl::flat_hash_map<int32_t, uint32_t> images_;  // pid -> its latest process id
+  uint64_t looked_for_dead_ = 0;  // ticks
+  uint64_t margin_;
+  uint64_t patience_;
+  Event event_;  // reused
+};
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_ANALYZER_LIVE_FOLLOWER_H_

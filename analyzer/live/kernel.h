@@ -1,0 +1,31 @@
+// What the kernel says of running processes (proc(5)), to check what the model believes.
+#ifndef IPCTRACE_ANALYZER_LIVE_KERNEL_H_
+#define IPCTRACE_ANALYZER_LIVE_KERNEL_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+
+namespace ipctrace {
+
+// Whether the thread sleeps in the kernel (state S or D), rather than runs, is stopped or is gone.
+bool Sleeps(int32_t pid, int32_t tid);
+
+// Processes that hold a pipe or socket with one of these inodes, as (inode, pid). Processes whose
+// descriptors may not be read are left out.
+struct Holder {
+  uint64_t inode;
+  int32_t pid;
+};
+std::vector<Holder> HoldersOf(const absl::flat_hash_set<uint64_t>& inodes);
+
+// The wait status of a process that has ended and is not reaped yet; -1 where it cannot be read.
+int EndStatus(int32_t pid);
+
+// Whether `pid` exists and is not a zombie.
+bool Exists(int32_t pid);
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_ANALYZER_LIVE_KERNEL_H_
