@@ -1,0 +1,45 @@
+// The forms of a report.
+#ifndef IPCTRACE_ANALYZER_REPORT_WRITERS_H_
+#define IPCTRACE_ANALYZER_REPORT_WRITERS_H_
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "analyzer/report/report.h"
+
+namespace ipctrace {
+
+struct WriteOptions {
+  bool color = false;  // for a terminal
+  const std::vector<RulePage>* pages = nullptr;
+};
+
+// Each returns the whole document, ending with a newline, with all text of the traced program
+// escaped for where it goes.
+std::string WriteText(const Report& report, const WriteOptions& options);    // for people
+std::string WriteJson(const Report& report, const WriteOptions& options);    // version 1
+std::string WriteJunit(const Report& report, const WriteOptions& options);   // JUnit XML
+std::string WriteSarif(const Report& report, const WriteOptions& options);   // SARIF 2.1.0
+std::string WriteGithub(const Report& report, const WriteOptions& options);  // workflow commands
+
+struct Format {
+  std::string_view name;
+  std::string (*write)(const Report&, const WriteOptions&);
+};
+// text, json, junit, sarif, github.
+const std::vector<Format>& Formats();
+const Format* FindFormat(std::string_view name);  // null if there is none
+
+// Shared by the writers -------------------------------------------------------------------------
+
+// "prog.c:31", or "prog+0x1139" where there is no debug information, or "".
+std::string PlaceText(const Frame* place);
+// A function's name without its parameters.
+std::string ShortFunction(std::string_view function);
+// "1 error, 2 warnings, 0 notes".
+std::string CountsText(const Report& report);
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_ANALYZER_REPORT_WRITERS_H_
