@@ -1,0 +1,10 @@
+#include "preload/bare.h"
+
+#include "preload/session.h"
+
+namespace ipctrace {
+
+bool StartAnalyzer(char**) { return false; }
+void WaitForReport() {}
+
+}  // namespace ipctrace

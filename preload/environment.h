@@ -1,0 +1,18 @@
+// The two variables that keep a run's later programs traced.
+#ifndef IPCTRACE_PRELOAD_ENVIRONMENT_H_
+#define IPCTRACE_PRELOAD_ENVIRONMENT_H_
+
+namespace ipctrace {
+
+// `environment` with LD_PRELOAD and the session's path where they are missing, for an exec by the
+// calling thread. Without malloc; the memory is used again by the thread's next call, so nothing
+// needs to be freed, also where the exec happens in a vforked child. Returns `environment` itself
+// where nothing is missing, it cannot be read, or there is no memory.
+char* const* TracedEnvironment(char* const* environment);
+
+// Puts them into environ, for libc's functions that pass it on themselves (system, popen).
+void EnsureEnvironment();
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_PRELOAD_ENVIRONMENT_H_

@@ -1,0 +1,158 @@
+#include "preload/hello.h"
+
+#include <fcntl.h>
+#include <link.h>
+#include <signal.h>
+#include <string.h>
+
+#include "preload/descriptor_facts.h"
+#include "preload/raw.h"
+#include "preload/recorder.h"
+
+namespace ipctrace {
+namespace {
+
+struct DirectoryEntry {
+  uint64_t inode;
+  int64_t offset;
+  uint16_t length;
+  uint8_t type;
+  char name[1];
+};
+
+size_t Hex(char* out, uint64_t value) {
+  size_t digits = 1;
+  while (digits < 16 && value >> (4 * digits) != 0) ++digits;
+  for (size_t i = 0; i < digits; ++i) {
+    out[i] = "0123456789abcdef"[value >> (4 * (digits - 1 - i)) & 15];
+  }
+  return digits;
+}
+
+int WriteModule(dl_phdr_info* info, size_t, void* argument) {
+  auto* const writer = static_cast<BlobWriter*>(argument);
+  uint64_t start = ~uint64_t{0};
+  uint64_t end = 0;
+  for (int i = 0; i < info->dlpi_phnum; ++i) {
+    const ElfW(Phdr)& segment = info->dlpi_phdr[i];
+    if (segment.p_type != PT_LOAD) continue;
+    if (info->dlpi_addr + segment.p_vaddr < start) start = info->dlpi_addr + segment.p_vaddr;
+    if (info->dlpi_addr + segment.p_vaddr + segment.p_memsz > end) {
+      end = info->dlpi_addr + segment.p_vaddr + segment.p_memsz;
+    }
+  }
+  if (start >= end) return 0;
+  char line[64];
+  size_t used = Hex(line, info->dlpi_addr);
+  line[used++] = ' ';
+  used += Hex(line + used, start);
+  line[used++] = ' ';
+  used += Hex(line + used, end);
+  line[used++] = ' ';
+  writer->Write(line, used);
+  writer->Write(info->dlpi_name, strlen(info->dlpi_name));
+  writer->Write("\n", 1);
+  return 0;
+}
+
+void WriteModules(ThreadState* thread, const Record* owner) {
+  BlobWriter writer(thread, owner, BlobTag::kModules);
+  dl_iterate_phdr(WriteModule, &writer);
+  writer.Finish();
+}
+
+void WriteLink(Fact& fact, BlobTag tag, const char* link) {
+  char path[1024];
+  const long length =
+      Raw(SYS_readlinkat, AT_FDCWD, Address(link), Address(path), sizeof(path));
+  if (length > 0) fact.Blob(tag, path, static_cast<size_t>(length));
+}
+
+// False: /proc is not there.
+bool WriteDescriptors(Fact& fact) {
+  BlobWriter writer(fact.thread(), fact.record(), BlobTag::kFds);
+  FdFact found;
+  const long directory =
+      Raw(SYS_openat, AT_FDCWD, Address("/proc/self/fd"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (directory < 0) {
+    // No /proc, or no number left: the first numbers are what can be asked for one by one.
+    for (int fd = 0; fd < 64; ++fd) {
+      if (DescribeDescriptor(fd, kAskKernel, kAskKernel, &found)) {
+        writer.Write(&found, sizeof(found));
+      }
+    }
+    writer.Finish();
+    return false;
+  }
+  alignas(8) char entries[2048];
+  for (;;) {
+    const long bytes = Raw(SYS_getdents64, directory, Address(entries), sizeof(entries));
+    if (bytes <= 0) break;
+    for (long at = 0; at < bytes;) {
+      const auto* entry = reinterpret_cast<const DirectoryEntry*>(entries + at);
+      at += entry->length;
+      if (entry->name[0] < '0' || entry->name[0] > '9') continue;
+      int fd = 0;
+      for (const char* digit = entry->name; *digit != 0; ++digit) fd = fd * 10 + (*digit - '0');
+      if (fd != directory && DescribeDescriptor(fd, kAskKernel, kAskKernel, &found)) {
+        writer.Write(&found, sizeof(found));
+      }
+    }
+  }
+  Raw(SYS_close, directory);
+  writer.Finish();
+  return true;
+}
+
+// A new image has no handlers; the real-time signals matter to nobody's rules.
+void WriteDispositions(Fact& fact) {
+  struct {
+    void (*handler)(int);
+    uint64_t flags;
+    void* restorer;
+    uint64_t mask;
+  } action;
+  uint64_t dispositions[2] = {};
+  for (int signal = 1; signal < 32; ++signal) {
+    if (Raw(SYS_rt_sigaction, signal, 0, Address(&action), 8) != 0) continue;
+    if (action.handler == SIG_DFL) continue;
+    dispositions[action.handler == SIG_IGN ? 0 : 1] |= uint64_t{1} << (signal - 1);
+  }
+  fact.Blob(BlobTag::kDispositions, dispositions, sizeof(dispositions));
+}
+
+}  // namespace
+
+void SayHello(ThreadState* thread, int argc, char** argv, bool first) {
+  Fact hello(thread, Call::fact_hello, -1);
+  hello->a = static_cast<uint64_t>(Raw(SYS_getppid));
+  hello->b = first ? uint64_t{kHelloFirst} : 0;
+  {
+    BlobWriter writer(thread, hello.record(), BlobTag::kArgv);
+    size_t total = 0;
+    for (int i = 0; i < argc && total < 16384; ++i) {
+      const size_t length = strlen(argv[i]) + 1;
+      total += length;
+      writer.Write(argv[i], length < 4096 ? length : 4096);
+      if (length > 4096) writer.Write("", 1);
+    }
+    writer.Finish();
+  }
+  WriteLink(hello, BlobTag::kExe, "/proc/self/exe");
+  char path[1024];
+  const long length = Raw(SYS_getcwd, Address(path), sizeof(path));
+  if (length > 1) hello.Blob(BlobTag::kCwd, path, static_cast<size_t>(length - 1));
+  WriteModules(thread, hello.record());
+  if (!WriteDescriptors(hello)) hello->b |= kHelloNoProc;
+  WriteDispositions(hello);
+  hello.Done();
+}
+
+void SayModules() {
+  Fact fact(Call::fact_modules);
+  if (fact.record() == &lost_record) return;
+  WriteModules(fact.thread(), fact.record());
+  fact.Done();
+}
+
+}  // namespace ipctrace

@@ -1,0 +1,19 @@
+// What a program image says about itself in the trace.
+#ifndef IPCTRACE_PRELOAD_HELLO_H_
+#define IPCTRACE_PRELOAD_HELLO_H_
+
+#include <cstdint>
+
+namespace ipctrace {
+
+struct ThreadState;
+
+// The kHello record of a new image.
+void SayHello(ThreadState* thread, int argc, char** argv, bool first);
+
+// kModules: the loaded objects have changed.
+void SayModules();
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_PRELOAD_HELLO_H_

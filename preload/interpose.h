@@ -1,0 +1,59 @@
+// How a libc function is interposed: one row in trace/calls.def and
+//
+//   INTERPOSE(dup2)(int from, int to) {
+//     Act act(Call::dup2, from);
+//     ...
+//     return act.Leave(REAL(dup2)(from, to));
+//   }
+//
+// The signature is checked against libc's own declaration; the assembler name makes it the symbol
+// that programs bind to, without the attributes and redirections of libc's headers.
+#ifndef IPCTRACE_PRELOAD_INTERPOSE_H_
+#define IPCTRACE_PRELOAD_INTERPOSE_H_
+
+#include "preload/recorder.h"
+
+namespace ipctrace {
+
+template <typename T>
+struct Signature;
+template <typename R, typename... A>
+struct Signature<R(A...)> {
+  using Result = R;
+  using Type = R(A...);
+};
+template <typename R, typename... A>
+struct Signature<R(A...) noexcept> : Signature<R(A...)> {};
+template <typename R, typename... A>
+struct Signature<R(A..., ...)> {
+  using Result = R;
+  using Type = R(A..., ...);
+};
+template <typename R, typename... A>
+struct Signature<R(A..., ...) noexcept> : Signature<R(A..., ...)> {};
+
+// Addresses of the next definitions after this library in the search order, found on first use.
+extern void* real_functions[kCallCount] __attribute__((visibility("hidden")));
+
+// Finds it without a lock, in any context. Where there is none, returns a function that fails with
+// ENOSYS.
+void* FindReal(Call call) IPCTRACE_COLD;
+
+template <typename T>
+IPCTRACE_INLINE T* Real(Call call) {
+  void* function = real_functions[static_cast<size_t>(call)];
+  if (__builtin_expect(function == nullptr, 0)) function = FindReal(call);
+  return reinterpret_cast<T*>(function);
+}
+
+}  // namespace ipctrace
+
+#define REAL(name) \
+  (::ipctrace::Real<::ipctrace::Signature<decltype(::name)>::Type>(::ipctrace::Call::name))
+
+#define INTERPOSE(name)                                                    \
+  extern "C" __attribute__((visibility("default")))                        \
+  ::ipctrace::Signature<decltype(::name)>::Type interposed_##name __asm__(#name); \
+  extern "C" ::ipctrace::Signature<decltype(::name)>::Result interposed_##name
+
+#endif  // IPCTRACE_PRELOAD_INTERPOSE_H_

@@ -1,0 +1,58 @@
+// What the byte-moving calls record of the bytes themselves.
+#ifndef IPCTRACE_PRELOAD_PAYLOAD_H_
+#define IPCTRACE_PRELOAD_PAYLOAD_H_
+
+#include <string.h>
+#include <sys/uio.h>
+
+#include "preload/readable.h"
+#include "preload/recorder.h"
+
+namespace ipctrace {
+
+// The first 16 bytes of `size` at `data` into b and c; all of them where a protocol watches. Only
+// for bytes that the kernel has just read or written, which are known to be there.
+IPCTRACE_INLINE void RecordPayload(Act& act, const void* data, size_t size) {
+  if (__builtin_expect(size >= 16, 1)) {
+    memcpy(&act->b, data, 16);
+  } else {
+    uint64_t bytes[2] = {};
+    const auto* from = static_cast<const unsigned char*>(data);
+    // A loop of at most 15 steps is cheaper here than a call of memcpy.
+    for (size_t i = 0; i < size; ++i) bytes[i / 8] |= uint64_t{from[i]} << (i % 8 * 8);
+    act->b = bytes[0];
+    act->c = bytes[1];
+  }
+  if (__builtin_expect(session.payload, 0)) act.Blob(BlobTag::kPayload, data, size);
+}
+
+// Length of all vectors together; 0 where they cannot be read.
+inline uint64_t VectorBytes(const iovec* vectors, uint64_t count) {
+  if (count > 1024 || !Readable(vectors, count * sizeof(iovec))) return 0;
+  uint64_t bytes = 0;
+  for (uint64_t i = 0; i < count; ++i) bytes += vectors[i].iov_len;
+  return bytes;
+}
+
+// RecordPayload for the first `moved` bytes of vectors: the preview is of the first that is not
+// empty.
+inline void RecordVectorPayload(Act& act, const iovec* vectors, uint64_t count, size_t moved) {
+  uint64_t i = 0;
+  while (i < count && vectors[i].iov_len == 0) ++i;
+  if (i == count) return;
+  const size_t first = moved < vectors[i].iov_len ? moved : vectors[i].iov_len;
+  if (!session.payload) return RecordPayload(act, vectors[i].iov_base, first);
+  memcpy(&act->b, vectors[i].iov_base, first < 16 ? first : 16);
+  if (act.lost()) return;
+  BlobWriter writer(act.thread(), act.record(), BlobTag::kPayload);
+  for (; i < count && moved != 0; ++i) {
+    const size_t part = moved < vectors[i].iov_len ? moved : vectors[i].iov_len;
+    writer.Write(vectors[i].iov_base, part);
+    moved -= part;
+  }
+  writer.Finish();
+}
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_PRELOAD_PAYLOAD_H_

@@ -1,0 +1,115 @@
+// Finds the functions that the interposers stand before: what dlsym(RTLD_NEXT) finds, but without
+// its locks and its 200 ns a name, so that it can wait for the first call, in whatever context that
+// comes. Only objects loaded at start-up are searched; they are never unloaded.
+#include <dlfcn.h>
+#include <elf.h>
+#include <errno.h>
+#include <link.h>
+#include <string.h>
+
+#include "preload/interpose.h"
+
+namespace ipctrace {
+
+void* real_functions[kCallCount];
+
+namespace {
+
+constexpr uint32_t GnuHash(const char* name) {
+  uint32_t hash = 5381;
+  for (; *name != 0; ++name) hash = hash * 33 + static_cast<unsigned char>(*name);
+  return hash;
+}
+
+struct Hashes {
+  uint32_t of[kCallCount];
+};
+constexpr Hashes MakeHashes() {
+  Hashes hashes = {};
+  for (size_t i = 0; i < kCallCount; ++i) hashes.of[i] = GnuHash(kCallNames[i]);
+  return hashes;
+}
+constexpr Hashes kHashes = MakeHashes();
+
+struct Object {
+  const char* strings;
+  const ElfW(Sym)* symbols;
+  const uint16_t* versions;
+  const uint32_t* hash;
+};
+
+// The loader relocates d_ptr in place in most objects, but not in the vdso.
+template <typename T>
+void Set(const link_map* map, const ElfW(Dyn)* entry, const T** field) {
+  const auto address = entry->d_un.d_ptr;
+  *field = reinterpret_cast<const T*>(address < map->l_addr ? address + map->l_addr : address);
+}
+
+void* FindIn(const link_map* map, const char* name, uint32_t hash) {
+  Object object = {};
+  for (const ElfW(Dyn)* entry = map->l_ld; entry->d_tag != DT_NULL; ++entry) {
+    switch (entry->d_tag) {
+      case DT_STRTAB: Set(map, entry, &object.strings); break;
+      case DT_SYMTAB: Set(map, entry, &object.symbols); break;
+      case DT_VERSYM: Set(map, entry, &object.versions); break;
+      case DT_GNU_HASH: Set(map, entry, &object.hash); break;
+    }
+  }
+  if (object.hash == nullptr || object.strings == nullptr || object.symbols == nullptr) {
+    return nullptr;
+  }
+  const uint32_t buckets = object.hash[0];
+  const uint32_t first = object.hash[1];
+  const uint32_t words = object.hash[2];
+  const uint32_t shift = object.hash[3];
+  if (buckets == 0 || words == 0) return nullptr;
+  const auto* bloom = reinterpret_cast<const uint64_t*>(object.hash + 4);
+  const auto* bucket = reinterpret_cast<const uint32_t*>(bloom + words);
+  const uint64_t word = bloom[hash / 64 % words];
+  if ((word >> hash % 64 & word >> (hash >> shift) % 64 & 1) == 0) return nullptr;
+  uint32_t index = bucket[hash % buckets];
+  if (index < first) return nullptr;
+  const uint32_t* chain = bucket + buckets;
+  for (;; ++index) {
+    const uint32_t entry = chain[index - first];
+    const ElfW(Sym)& symbol = object.symbols[index];
+    const bool hidden = object.versions != nullptr && (object.versions[index] & 0x8000) != 0;
+    if ((entry | 1) == (hash | 1) && symbol.st_shndx != SHN_UNDEF && !hidden &&
+        strcmp(object.strings + symbol.st_name, name) == 0) {
+      const int type = ELF64_ST_TYPE(symbol.st_info);
+      const auto address = map->l_addr + symbol.st_value;
+      if (type == STT_GNU_IFUNC) return reinterpret_cast<void* (*)()>(address)();
+      if (type == STT_FUNC || type == STT_NOTYPE) return reinterpret_cast<void*>(address);
+    }
+    if ((entry & 1) != 0) return nullptr;
+  }
+}
+
+long Missing() {
+  errno = ENOSYS;
+  return -1;
+}
+
+const link_map* OwnMap() {
+  for (const link_map* map = _r_debug.r_map; map != nullptr; map = map->l_next) {
+    if (map->l_ld == _DYNAMIC) return map;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void* FindReal(Call call) {
+  const auto index = static_cast<size_t>(call);
+  void* function = nullptr;
+  const link_map* map = OwnMap();
+  for (map = map == nullptr ? nullptr : map->l_next; map != nullptr && function == nullptr;
+       map = map->l_next) {
+    function = FindIn(map, kCallNames[index], kHashes.of[index]);
+  }
+  if (function == nullptr) function = reinterpret_cast<void*>(Missing);
+  real_functions[index] = function;
+  return function;
+}
+
+}  // namespace ipctrace

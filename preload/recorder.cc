@@ -1,0 +1,286 @@
+#include "preload/recorder.h"
+
+#include <linux/futex.h>
+#include <sched.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <pthread.h>
+
+#include "preload/raw.h"
+
+namespace ipctrace {
+
+__thread ThreadState* thread_state __attribute__((tls_model("initial-exec")));
+Record lost_record;
+Session session;
+
+namespace {
+
+// For threads that cannot be traced: its claims all go to lost_record.
+ThreadState untraced_state;
+
+std::atomic<uint64_t> free_states;  // pointer << 16 | a tag that changes with every pop
+
+class SignalsBlocked {
+ public:
+  SignalsBlocked() {
+    const uint64_t all = ~uint64_t{0};
+    Raw(SYS_rt_sigprocmask, SIG_SETMASK, Address(&all), Address(&old_), sizeof(old_));
+  }
+  ~SignalsBlocked() {
+    Raw(SYS_rt_sigprocmask, SIG_SETMASK, Address(&old_), 0, sizeof(old_));
+  }
+
+ private:
+  uint64_t old_;
+};
+
+// Waits for ring slot `ticket` to be filled. False: nobody is there any more who would do it.
+bool WaitForChunk(const std::atomic<uint64_t>& slot, uint64_t lap) {
+  SessionHeader* const header = session.header;
+  uint32_t beat = header->heartbeat.load();
+  int still = 0;  // tenths of a second without a sign of life
+  bool ready = false;
+  header->starving.fetch_add(1);
+  for (;;) {
+    const uint32_t seen = header->freed_futex.load();
+    ready = SlotLap(slot.load(std::memory_order_acquire)) == lap;
+    if (ready || header->analyzer_state.load() == static_cast<uint32_t>(AnalyzerState::kGone)) break;
+    timespec wait = {0, 100000000};
+    Raw(SYS_futex, Address(&header->freed_futex), FUTEX_WAIT, seen, Address(&wait));
+    if (header->heartbeat.load() != beat) {
+      beat = header->heartbeat.load();
+      still = 0;
+    } else if (++still >= 100 ||
+               (still >= 10 && Raw(SYS_kill, header->analyzer_pid, 0) == -ESRCH)) {
+      header->analyzer_state.store(static_cast<uint32_t>(AnalyzerState::kGone));
+      break;
+    }
+  }
+  header->starving.fetch_sub(1);
+  return ready;
+}
+
+bool TakeChunk(ThreadState* thread) {
+  SessionHeader* const header = session.header;
+  uint64_t lap = 1;
+  uint32_t chunk;
+  if (thread->wanted_chunk != 0) {
+    lap = thread->wanted_chunk >> 32;
+    chunk = static_cast<uint32_t>(thread->wanted_chunk);
+  } else {
+    const uint64_t ticket = header->claimed.fetch_add(1);
+    lap = ticket / header->chunk_count + 1;
+    const std::atomic<uint64_t>& slot = session.ring[ticket % header->chunk_count];
+    if (SlotLap(slot.load(std::memory_order_acquire)) != lap && !WaitForChunk(slot, lap)) {
+      return false;
+    }
+    chunk = SlotChunk(slot.load(std::memory_order_acquire));
+  }
+  char* const memory = session.chunks + uint64_t{chunk} * kChunkSize;
+  // Old kernels know no MADV_POPULATE_WRITE: EINVAL. Whatever else goes wrong is a full disk.
+  constexpr int kPopulateWrite = 23;
+  const long populated = Raw(SYS_madvise, Address(memory), kChunkSize, kPopulateWrite);
+  if (populated != 0 && populated != -EINVAL) {
+    thread->wanted_chunk = lap << 32 | chunk;
+    return false;
+  }
+  thread->wanted_chunk = 0;
+  auto* const top = reinterpret_cast<ChunkHeader*>(memory);
+  top->process = thread->id.process;
+  top->thread = thread->id.thread;
+  top->pid = thread->id.pid;
+  top->tid = thread->id.tid;
+  top->first_seq = thread->id.next_seq;
+  top->lap.store(static_cast<uint32_t>(lap), std::memory_order_release);
+  thread->id.next_seq += kRecordsPerChunk;
+  thread->id.cursor = uint64_t{chunk} << 32 | (kCursorBias + kRecordSize);
+  return true;
+}
+
+bool HasSpace(const ThreadState* thread) {
+  const uint32_t offset = static_cast<uint32_t>(thread->id.cursor) - kCursorBias;
+  return offset - kRecordSize < kChunkSize - kRecordSize;
+}
+
+// In a forked child, with signals blocked.
+void TakeChildIdentity(ThreadState* thread) {
+  const uint32_t parent = session.process;
+  const uint32_t parent_thread = thread->thread;
+  const uint64_t fork_seq = thread->fork_seq;
+  thread->fork_seq = kNoFork;
+  session.process = session.header->next_process.fetch_add(1);
+  session.first_of_bare = false;
+  TakeIdentity(thread, session.process);
+  session.pid = thread->id.pid;
+  if (!TakeChunk(thread)) return;
+  Fact start(thread, Call::fact_child_start, -1);
+  start->result = Raw(SYS_getppid);
+  start->a = parent;
+  start->b = parent_thread;
+  start->c = fork_seq;
+  start.Done();
+}
+
+}  // namespace
+
+void TakeIdentity(ThreadState* thread, uint32_t process) {
+  thread->id.cursor = kFullCursor;
+  thread->id.next_seq = 0;
+  thread->id.pid = static_cast<int32_t>(Raw(SYS_getpid));
+  thread->id.tid = static_cast<int32_t>(Raw(SYS_gettid));
+  thread->id.thread = session.header->next_thread.fetch_add(1);
+  thread->id.process = process;
+  thread->thread = thread->id.thread;
+}
+
+Record* ClaimSlow(ThreadState* thread) {
+  if (thread == &untraced_state) {
+    thread->id.cursor = kFullCursor;
+    return &lost_record;
+  }
+  SessionHeader* const header = session.header;
+  if (header->analyzer_state.load(std::memory_order_relaxed) ==
+      static_cast<uint32_t>(AnalyzerState::kGone)) {
+    thread->id.cursor = kFullCursor;
+    header->lost.fetch_add(1);
+    return &lost_record;
+  }
+  SignalsBlocked blocked;
+  if (thread->id.process == 0) TakeChildIdentity(thread);
+  if (!HasSpace(thread) && !TakeChunk(thread)) {
+    thread->id.cursor = kFullCursor;
+    header->lost.fetch_add(1);
+    return &lost_record;
+  }
+  const uint64_t cursor = thread->id.cursor;
+  thread->id.cursor = cursor + kRecordSize;
+  return reinterpret_cast<Record*>(session.chunks + (cursor >> 32) * kChunkSize +
+                                   (static_cast<uint32_t>(cursor) - kCursorBias));
+}
+
+void BecomeChild() {
+  ThreadState* const thread = thread_state;
+  if (thread == nullptr || thread == &untraced_state || thread->id.process != 0) return;
+  SignalsBlocked blocked;
+  TakeChildIdentity(thread);
+}
+
+ThreadState* NewThreadState() {
+  uint64_t head = free_states.load(std::memory_order_acquire);
+  while (head >> 16 != 0) {
+    auto* const state = reinterpret_cast<ThreadState*>(head >> 16);
+    const uint64_t rest = state->next_free.load(std::memory_order_relaxed);
+    if (free_states.compare_exchange_weak(head, rest << 16 | ((head + 1) & 0xFFFF))) {
+      memset(&state->id, 0, sizeof(state->id));
+      memset(state->open, 0, sizeof(state->open));
+      memset(state->stacks, 0, sizeof(state->stacks));
+      state->fork_seq = kNoFork;
+      state->end_calls = 0;
+      state->stack_end = 0;
+      return state;
+    }
+  }
+  const long memory = Raw(SYS_mmap, 0, sizeof(ThreadState), PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (memory < 0 && memory > -4096) return nullptr;
+  Raw(SYS_madvise, memory, 4096, 18 /* MADV_WIPEONFORK */);
+  auto* const state = reinterpret_cast<ThreadState*>(memory);
+  state->fork_seq = kNoFork;
+  return state;
+}
+
+void FreeThreadState(ThreadState* thread) {
+  uint64_t head = free_states.load(std::memory_order_relaxed);
+  do {
+    thread->next_free.store(head >> 16, std::memory_order_relaxed);
+  } while (!free_states.compare_exchange_weak(
+      head, reinterpret_cast<uint64_t>(thread) << 16 | (head & 0xFFFF), std::memory_order_release));
+}
+
+ThreadState* ThisThreadSlow() {
+  if (!session.started) Start(0, nullptr, nullptr);
+  if (thread_state != nullptr) return thread_state;
+  if (session.chunks == nullptr) return thread_state = &untraced_state;
+  SignalsBlocked blocked;
+  ThreadState* const thread = NewThreadState();
+  if (thread == nullptr) return &untraced_state;
+  TakeIdentity(thread, session.process);
+  thread_state = thread;
+  Fact start(thread, Call::fact_thread_start, -1);
+  start->a = static_cast<uint64_t>(pthread_self());
+  start.Done();
+  return thread;
+}
+
+void AbandonDeeper(ThreadState* thread, uint64_t sp) {
+  stack_t alternate = {};
+  Raw(SYS_sigaltstack, 0, Address(&alternate));
+  const bool on_alternate = (alternate.ss_flags & SS_ONSTACK) != 0;
+  const uint64_t low = reinterpret_cast<uint64_t>(alternate.ss_sp);
+  while (thread->id.depth != 0) {
+    const uint32_t last = thread->id.depth - 1;
+    const OpenCall open = thread->open[last];
+    const bool was_on_alternate = open.sp - low <= alternate.ss_size && alternate.ss_size != 0;
+    // A handler on the alternate stack runs inside the call it interrupted; a call on the alternate
+    // stack is over when its thread is back on the other.
+    if (on_alternate != was_on_alternate ? on_alternate : open.sp >= sp) break;
+    Record* const record = open.record;
+    if (record != nullptr && record != &lost_record) {
+      const uint32_t head = record->head.load(std::memory_order_relaxed);
+      record->head.store(Head(HeadCall(head), HeadFlags(head), RecordState::kReturning));
+      record->leave = Now();
+      record->head.store(Head(HeadCall(head), HeadFlags(head), RecordState::kAbandoned),
+                         std::memory_order_release);
+    }
+    thread->open[last].record = nullptr;
+    thread->id.depth = last;
+  }
+}
+
+void BlobWriter::Next() {
+  piece_ = reinterpret_cast<BlobRecord*>(Claim(thread_));
+  piece_->owner = owner_;
+  piece_->tag = tag_;
+  piece_->offset = offset_;
+  used_ = 0;
+}
+
+void BlobWriter::Write(const void* data, size_t size) {
+  const char* from = static_cast<const char*>(data);
+  while (size != 0) {
+    if (piece_ != nullptr && used_ == kBlobPieceBytes) {
+      piece_->length = used_;
+      piece_->head.store(
+          Head(static_cast<uint16_t>(Call::fact_blob), 0, RecordState::kReturned),
+          std::memory_order_release);
+      piece_ = nullptr;
+    }
+    if (piece_ == nullptr) Next();
+    const size_t part = size < kBlobPieceBytes - used_ ? size : kBlobPieceBytes - used_;
+    memcpy(piece_->data + used_, from, part);
+    used_ = static_cast<uint16_t>(used_ + part);
+    offset_ += static_cast<uint32_t>(part);
+    from += part;
+    size -= part;
+  }
+}
+
+void BlobWriter::Finish() {
+  if (piece_ == nullptr) Next();
+  piece_->length = used_;
+  piece_->head.store(
+      Head(static_cast<uint16_t>(Call::fact_blob), kRecordBlobEnd, RecordState::kReturned),
+      std::memory_order_release);
+  piece_ = nullptr;
+}
+
+void WriteBlob(ThreadState* thread, const Record* owner, BlobTag tag, const void* data,
+               size_t size) {
+  BlobWriter writer(thread, owner, tag);
+  writer.Write(data, size);
+  writer.Finish();
+}
+
+}  // namespace ipctrace

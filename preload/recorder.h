@@ -1,0 +1,369 @@
+// Writes records. Everything here may run in a signal handler, between fork and exec of a threaded
+// program, and on a stack of a few hundred bytes: no lock, no malloc, no libc call, errno untouched.
+//
+// How a thread appends without being torn by its own signal handlers: `cursor` holds the number of
+// the thread's chunk and the offset of its next free record in one word, and one xadd instruction
+// (without LOCK: nobody else touches it) claims a slot and tells where it is. A handler that runs
+// between any two instructions claims other slots, possibly in a new chunk, and takes nothing away.
+//
+// How a forked child learns that it is one: the page that holds `cursor` is MADV_WIPEONFORK, so in
+// the child, whoever called fork (libc, syscall(2), an instruction of the program's own), it reads
+// as 0, which is no valid offset. The first claim takes the slow path and there a new identity. It
+// also wipes `open`: calls that a handler's fork interrupted are the parent's to complete.
+//
+// How records of calls that never return are found: the open calls of a thread stand in `open`, with
+// the stack pointers of their callers. A call that finds one deeper than itself on the same stack
+// knows that a longjmp or an exception left that one, and marks it kAbandoned.
+//
+// This library is compiled with -ffixed-rbx and so on: its code never touches the registers that a
+// callee must preserve, so they hold the traced caller's values at any depth, ready to be copied for
+// the analyzer's unwinder, without an instruction spent on it in calls that need no copy.
+#ifndef IPCTRACE_PRELOAD_RECORDER_H_
+#define IPCTRACE_PRELOAD_RECORDER_H_
+
+#include <errno.h>
+#include <time.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "preload/session.h"
+#include "preload/trace/calls.h"
+#include "preload/trace/format.h"
+
+#define IPCTRACE_INLINE inline __attribute__((always_inline))
+#define IPCTRACE_COLD __attribute__((noinline, cold))
+
+namespace ipctrace {
+
+inline constexpr uint32_t kMaxOpen = 24;  // nested calls that are told apart
+inline constexpr uint32_t kMaxVforks = 4;  // vforked children that vfork
+// Offsets in `cursor` are biased, so that neither 0 nor a few records more is a valid one.
+inline constexpr uint32_t kCursorBias = 0x80000000;
+inline constexpr uint64_t kFullCursor = uint64_t{kCursorBias} + kChunkSize;
+inline constexpr uint64_t kStackCacheSize = 1024;
+inline constexpr uint64_t kNoFork = ~uint64_t{0};
+
+// What a thread is in the trace. A vforked child, which runs on its parent's memory, replaces it.
+struct Identity {
+  uint64_t cursor;    // chunk << 32 | offset of the next free record in it
+  uint64_t next_seq;  // number in its thread of the next chunk's first record
+  uint32_t process;   // 0: a forked child that has not recorded yet
+  uint32_t thread;
+  int32_t pid;
+  int32_t tid;
+  uint32_t depth;   // entries of `open` in use
+  uint32_t vforks;  // how many vforked children this one is, one in the other
+};
+
+struct OpenCall {
+  uint64_t sp;     // the caller's stack pointer
+  Record* record;  // nullptr: not to be completed
+};
+
+struct alignas(4096) ThreadState {
+  // Wiped in a forked child.
+  Identity id;
+  OpenCall open[kMaxOpen];
+  struct {
+    Identity id;
+    Record* record;  // of the vfork; nullptr: none is under way
+    OpenCall open[kMaxOpen];
+  } saved[kMaxVforks];
+  void* exec_memory;      // an environment that was built for an exec; see environment.h
+  size_t exec_bytes;
+  uint64_t wanted_chunk;  // chunk + 1 for which there was no disk space yet
+  bool scratch_used;
+
+  // Kept in a forked child.
+  alignas(4096) uint64_t stack_end;  // the thread's first frame
+  uint32_t thread;    // as in `id`: a forked child's parent
+  uint64_t fork_seq;  // number of the kFork record that is open; kNoFork: none
+  std::atomic<uint64_t> next_free;  // in the list of unused states
+  void* (*start)(void*);            // what pthread_create was given
+  int (*start_c11)(void*);
+  void* start_argument;
+  uint32_t creator;
+  uint32_t end_calls;
+  uint64_t stacks[kStackCacheSize];  // tag << 32 | id
+  char scratch[kStackCopyBytes];
+};
+
+extern __thread ThreadState* thread_state
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern Record lost_record __attribute__((visibility("hidden")));
+
+// The slow paths. ThisThreadSlow never returns nullptr; without a session or memory it returns a
+// state whose records go nowhere.
+ThreadState* ThisThreadSlow() IPCTRACE_COLD;
+Record* ClaimSlow(ThreadState* thread) IPCTRACE_COLD;
+void AbandonDeeper(ThreadState* thread, uint64_t sp) IPCTRACE_COLD;
+
+// A state for a new thread, or nullptr. Identity and chunk come with its first record.
+ThreadState* NewThreadState();
+void FreeThreadState(ThreadState* thread);
+
+// Makes a forked child's identity, and its kChildStart, if that is not done yet.
+void BecomeChild();
+// Gives the calling thread a thread id of its own, and no chunk yet.
+void TakeIdentity(ThreadState* thread, uint32_t process);
+
+// The stack of a call: (register values and) a copy of its top becomes a blob of the record.
+uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t key, uint64_t return_address,
+                   uint64_t sp) IPCTRACE_COLD;
+// Mixes the return addresses near the top of the stack into a key.
+uint64_t MixCallers(const ThreadState* thread, uint64_t key, uint64_t sp);
+
+IPCTRACE_INLINE ThreadState* ThisThread() {
+  ThreadState* thread = thread_state;
+  return __builtin_expect(thread != nullptr, 1) ? thread : ThisThreadSlow();
+}
+
+IPCTRACE_INLINE Record* Claim(ThreadState* thread) {
+  uint64_t cursor = kRecordSize;
+  __asm__ volatile("xaddq %0, %1" : "+r"(cursor), "+m"(thread->id.cursor) : : "memory", "cc");
+  const uint32_t offset = static_cast<uint32_t>(cursor) - kCursorBias;
+  if (__builtin_expect(offset - kRecordSize >= kChunkSize - kRecordSize, 0)) {
+    return ClaimSlow(thread);
+  }
+  return reinterpret_cast<Record*>(session.chunks + (cursor >> 32) * kChunkSize + offset);
+}
+
+IPCTRACE_INLINE uint64_t Now() {
+  if (__builtin_expect(session.tsc, 1)) return __builtin_ia32_rdtsc();
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return static_cast<uint64_t>(time.tv_sec) * 1000000000 + static_cast<uint64_t>(time.tv_nsec);
+}
+
+// Number of a record in its thread.
+inline uint64_t SeqOf(const Record* record) {
+  const uint64_t at = static_cast<uint64_t>(reinterpret_cast<const char*>(record) - session.chunks);
+  if (record == &lost_record) return 0;
+  const auto* chunk =
+      reinterpret_cast<const ChunkHeader*>(session.chunks + at / kChunkSize * kChunkSize);
+  return chunk->first_seq + at % kChunkSize / kRecordSize - 1;
+}
+
+// Which calls get the stack in full: all but the hot ones, which find theirs by return address and
+// stack pointer alone.
+constexpr bool NeedsExactStack(Op op) {
+  switch (op) {
+    case Op::kRead:
+    case Op::kWrite:
+    case Op::kReadAt:
+    case Op::kWriteAt:
+    case Op::kSeek:
+    case Op::kTransfer:
+    case Op::kStreamRead:
+    case Op::kStreamWrite:
+    case Op::kStreamSeek:
+    case Op::kProbe:
+    case Op::kPoll:
+    case Op::kEpollWait:
+    case Op::kEpollCtl:
+    case Op::kMutexLock:
+    case Op::kSleep:
+      return false;
+    default:
+      return true;
+  }
+}
+
+IPCTRACE_INLINE uint32_t FindStack(ThreadState* thread, const Record* owner, uint64_t key,
+                                   uint64_t return_address, uint64_t sp) {
+  key *= 0x9E3779B97F4A7C15;
+  const uint64_t entry = thread->stacks[key >> 54];
+  if (__builtin_expect((entry >> 32) == ((key >> 16) & 0xFFFFFFFF), 1)) {
+    return static_cast<uint32_t>(entry);
+  }
+  return CopyStack(thread, owner, key, return_address, sp);
+}
+
+inline uint64_t StackKey(uint64_t return_address, uint64_t sp) {
+  return return_address ^ (sp << 17 | sp >> 47);
+}
+
+// Bytes that go with a record. Write() all, then Finish().
+class BlobWriter {
+ public:
+  BlobWriter(ThreadState* thread, const Record* owner, BlobTag tag)
+      : thread_(thread), owner_(static_cast<uint32_t>(SeqOf(owner))), tag_(tag) {}
+  void Write(const void* data, size_t size);
+  void Finish();
+
+ private:
+  void Next();
+  ThreadState* thread_;
+  BlobRecord* piece_ = nullptr;
+  uint32_t owner_;
+  uint32_t offset_ = 0;
+  uint16_t used_ = 0;
+  BlobTag tag_;
+};
+
+void WriteBlob(ThreadState* thread, const Record* owner, BlobTag tag, const void* data,
+               size_t size);
+
+// One call that is being recorded, from its entry to its return. In an interposer:
+//
+//   Act act(Call::dup2, from);   claims the record, reads the clock, finds the stack
+//   act->a = to;                 fields and blobs known at entry
+//   act.Enter();                 from here on the analyzer sees that the thread is in the call
+//   int result = REAL(dup2)(from, to);
+//   act.Return(result);          clock, result, errno; then fields and blobs known at return
+//   act.Done();                  and nothing may be written any more
+//   return result;
+class Act {
+ public:
+  IPCTRACE_INLINE Act(Call call, int fd, uint8_t flags = 0)
+      : Act(call, fd, flags, reinterpret_cast<uint64_t>(__builtin_return_address(0)),
+            reinterpret_cast<uint64_t>(__builtin_dwarf_cfa())) {}
+
+  IPCTRACE_INLINE Act(Call call, int fd, uint8_t flags, uint64_t return_address, uint64_t sp)
+      : thread_(ThisThread()), call_(call), flags_(flags) {
+    index_ = thread_->id.depth;
+    if (__builtin_expect(index_ != 0, 0)) {
+      AbandonDeeper(thread_, sp);
+      index_ = thread_->id.depth;
+      if (index_ != 0) flags_ |= kRecordInSignal;
+    }
+    Record* const record = Claim(thread_);
+    record_ = record;
+    record->head.store(Head(static_cast<uint16_t>(call), flags_, RecordState::kClaimed),
+                       std::memory_order_relaxed);
+    __asm__ volatile("" : : : "memory");
+    record->enter = Now();
+    record->fd = fd;
+    if (__builtin_expect(record == &lost_record, 0)) {
+      index_ = kMaxOpen;
+      return;
+    }
+    if (__builtin_expect(index_ < kMaxOpen, 1)) {
+      thread_->id.depth = index_ + 1;
+      thread_->open[index_].sp = sp;
+      thread_->open[index_].record = record;
+    }
+    // The next record's line is on its way from the analyzer's core while the call runs.
+    __builtin_prefetch(record + 1, 1);
+    uint64_t key = StackKey(return_address, sp);
+    if (NeedsExactStack(OpOf(call))) key = MixCallers(thread_, key, sp);
+    record->stack = FindStack(thread_, record, key, return_address, sp);
+  }
+
+  Record* operator->() { return record_; }
+  Record* record() { return record_; }
+  ThreadState* thread() { return thread_; }
+  bool lost() const { return record_ == &lost_record; }
+
+  void Blob(BlobTag tag, const void* data, size_t size) {
+    if (!lost()) WriteBlob(thread_, record_, tag, data, size);
+  }
+
+  IPCTRACE_INLINE void Enter() {
+    record_->head.store(Head(static_cast<uint16_t>(call_), flags_, RecordState::kEntered),
+                        std::memory_order_release);
+  }
+
+  // False: the record is not this process's (a fork in a signal handler has come between).
+  IPCTRACE_INLINE bool Return(long result) {
+    if (__builtin_expect(index_ < kMaxOpen, 1)) {
+      if (__builtin_expect(thread_->open[index_].record != record_, 0)) {
+        record_ = &lost_record;
+        index_ = kMaxOpen;
+        return false;
+      }
+    }
+    record_->head.store(Head(static_cast<uint16_t>(call_), flags_, RecordState::kReturning),
+                        std::memory_order_relaxed);
+    __asm__ volatile("" : : : "memory");
+    record_->leave = Now();
+    record_->result = result;
+    if (__builtin_expect(result == -1, 0)) {
+      record_->err = errno;
+      if (!NeedsExactStack(OpOf(call_))) FailureStack();
+    }
+    return true;
+  }
+
+  IPCTRACE_INLINE void Done() {
+    record_->head.store(Head(static_cast<uint16_t>(call_), flags_, RecordState::kReturned),
+                        std::memory_order_release);
+    if (__builtin_expect(index_ < kMaxOpen, 1)) {
+      thread_->open[index_].record = nullptr;
+      thread_->id.depth = index_;
+    }
+  }
+
+  // For calls that do not return: what the thread does from now on is not nested in this one.
+  void Forget() {
+    if (index_ >= kMaxOpen) return;
+    thread_->open[index_].record = nullptr;
+    thread_->id.depth = index_;
+  }
+
+  template <typename T>
+  IPCTRACE_INLINE T Leave(T result) {
+    Return(static_cast<long>(result));
+    Done();
+    return result;
+  }
+
+  // Leave, for calls that return an error number.
+  IPCTRACE_INLINE int LeaveError(int error) {
+    if (Return(error)) record_->err = error;
+    Done();
+    return error;
+  }
+
+ private:
+  // A failure's stack is taken in full even where the call is a hot one. The stack above the call's
+  // frame is as it was at entry.
+  IPCTRACE_COLD void FailureStack() {
+    if (index_ >= kMaxOpen) return;
+    const uint64_t sp = thread_->open[index_].sp;
+    const uint64_t return_address = reinterpret_cast<uint64_t*>(sp)[-1];
+    const uint64_t key = MixCallers(thread_, StackKey(return_address, sp) + 1, sp);
+    record_->stack = FindStack(thread_, record_, key, return_address, sp);
+  }
+
+  ThreadState* thread_;
+  Record* record_;
+  uint32_t index_;
+  Call call_;
+  uint8_t flags_;
+};
+
+// Something the library reports of its own accord: complete when written.
+class Fact {
+ public:
+  explicit Fact(Call call, int fd = -1) : Fact(ThisThread(), call, fd) {}
+  Fact(ThreadState* thread, Call call, int fd) : thread_(thread), call_(call) {
+    record_ = Claim(thread);
+    record_->head.store(Head(static_cast<uint16_t>(call), 0, RecordState::kClaimed),
+                        std::memory_order_relaxed);
+    __asm__ volatile("" : : : "memory");
+    record_->enter = record_->leave = Now();
+    record_->fd = fd;
+  }
+  Record* operator->() { return record_; }
+  Record* record() { return record_; }
+  ThreadState* thread() { return thread_; }
+  void Blob(BlobTag tag, const void* data, size_t size) {
+    WriteBlob(thread_, record_, tag, data, size);
+  }
+  void Done() {
+    record_->head.store(Head(static_cast<uint16_t>(call_), 0, RecordState::kReturned),
+                        std::memory_order_release);
+  }
+
+ private:
+  ThreadState* thread_;
+  Record* record_;
+  Call call_;
+};
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_PRELOAD_RECORDER_H_

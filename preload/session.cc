@@ -1,0 +1,160 @@
+// The start of a traced program, before any code of its own.
+//
+// The library is linked with -z initfirst: its constructor runs before every other one, libc's
+// included, so that handlers registered here run last at exit and first in a forked child, and what
+// other libraries' constructors do is recorded. What libc has not set up yet (environ) is taken from
+// where the kernel put it.
+#include "preload/session.h"
+
+#include <elf.h>
+#include <fcntl.h>
+#include <link.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "preload/bare.h"
+#include "preload/hello.h"
+#include "preload/process.h"
+#include "preload/raw.h"
+#include "preload/recorder.h"
+#include "preload/streams.h"
+#include "preload/threads.h"
+
+extern "C" void* __libc_stack_end;
+
+namespace ipctrace {
+namespace {
+
+const char* Variable(char** environment, const char* name) {
+  const size_t length = strlen(name);
+  for (; *environment != nullptr; ++environment) {
+    if (strncmp(*environment, name, length) == 0 && (*environment)[length] == '=') {
+      return *environment + length + 1;
+    }
+  }
+  return nullptr;
+}
+
+// Where the executable's code is, for telling return addresses from data on the stack.
+void FindExecutable() {
+  const auto* headers = reinterpret_cast<const ElfW(Phdr)*>(getauxval(AT_PHDR));
+  const unsigned long count = getauxval(AT_PHNUM);
+  uint64_t bias = 0;
+  for (unsigned long i = 0; i < count; ++i) {
+    if (headers[i].p_type == PT_PHDR) {
+      bias = reinterpret_cast<uint64_t>(headers) - headers[i].p_vaddr;
+    }
+  }
+  for (unsigned long i = 0; i < count; ++i) {
+    if (headers[i].p_type != PT_LOAD) continue;
+    const uint64_t start = bias + headers[i].p_vaddr;
+    if (session.image_start == 0) session.image_start = start;
+    session.image_bytes = start + headers[i].p_memsz - session.image_start;
+    if ((headers[i].p_flags & PF_X) != 0) {
+      session.exe_start = start;
+      session.exe_bytes = headers[i].p_memsz;
+    }
+  }
+}
+
+// The library's own path, absolute, before the program can change its directory.
+void FindLibrary() {
+  const char* name = nullptr;
+  for (const link_map* map = _r_debug.r_map; map != nullptr; map = map->l_next) {
+    if (map->l_ld == _DYNAMIC) name = map->l_name;
+  }
+  if (name == nullptr) return;
+  size_t used = 0;
+  if (name[0] != '/') {
+    const long length = Raw(SYS_getcwd, Address(session.library), sizeof(session.library));
+    if (length <= 0) return;
+    used = static_cast<size_t>(length);
+    session.library[used - 1] = '/';
+  }
+  const size_t length = strlen(name) + 1;
+  if (used + length > sizeof(session.library)) {
+    session.library[0] = 0;
+    return;
+  }
+  memcpy(session.library + used, name, length);
+}
+
+}  // namespace
+
+bool MapSession(const char* path) {
+  const size_t length = strlen(path);
+  if (length >= sizeof(session.path)) return false;
+  const long fd = Raw(SYS_openat, AT_FDCWD, Address(path), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+  if (fd < 0) return false;
+  struct stat status;
+  long memory = -1;
+  if (Raw(SYS_fstat, fd, Address(&status)) == 0 && S_ISREG(status.st_mode) &&
+      status.st_size >= static_cast<off_t>(sizeof(SessionHeader) + kChunkSize)) {
+    memory = Raw(SYS_mmap, 0, status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  }
+  Raw(SYS_close, fd);
+  if (memory < 0 && memory > -4096) return false;
+  auto* const header = reinterpret_cast<SessionHeader*>(memory);
+  const uint64_t chunks_end =
+      uint64_t{header->chunks_offset} + uint64_t{header->chunk_count} * kChunkSize;
+  if (header->magic != kSessionMagic || header->version != kFormatVersion ||
+      header->chunk_count == 0 || chunks_end > static_cast<uint64_t>(status.st_size) ||
+      header->header_bytes + uint64_t{header->chunk_count} * 8 > header->chunks_offset) {
+    Raw(SYS_munmap, memory, status.st_size);
+    return false;
+  }
+  memcpy(session.path, path, length + 1);
+  session.header = header;
+  session.ring = reinterpret_cast<std::atomic<uint64_t>*>(memory + header->header_bytes);
+  session.tsc = header->clock == ClockKind::kTsc;
+  session.payload = (header->options & kOptionPayload) != 0;
+  session.pid = static_cast<int32_t>(Raw(SYS_getpid));
+  session.chunks = reinterpret_cast<char*>(memory) + header->chunks_offset;
+  return true;
+}
+
+void Start(int, char**, char**) {
+  if (session.started) return;
+  session.started = true;
+  auto* const stack = static_cast<long*>(__libc_stack_end);
+  const int argc = static_cast<int>(stack[0]);
+  char** const argv = reinterpret_cast<char**>(stack + 1);
+  char** const environment = argv + argc + 1;
+  session.stack_end = reinterpret_cast<uint64_t>(stack);
+  FindExecutable();
+  FindLibrary();
+  const char* path = Variable(environment, kSessionVariable);
+  bool first = false;
+  if (path == nullptr || path[0] == 0) {
+    first = true;
+    if (!StartAnalyzer(environment)) return;
+  } else if (!MapSession(path)) {
+    return;
+  }
+  ThreadState* const thread = NewThreadState();
+  if (thread == nullptr) {
+    session.header->lost.fetch_add(1);
+    session.chunks = nullptr;
+    return;
+  }
+  session.process = session.header->next_process.fetch_add(1);
+  TakeIdentity(thread, session.process);
+  thread->stack_end = session.stack_end;
+  thread_state = thread;
+  AddStandardStreams();
+  SayHello(thread, argc, argv, first || session.process == 1);
+  PrepareThreads();
+  PrepareEnd();
+}
+
+namespace {
+__attribute__((constructor)) void Construct(int argc, char** argv, char** environment) {
+  Start(argc, argv, environment);
+}
+}  // namespace
+
+}  // namespace ipctrace

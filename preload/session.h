@@ -1,0 +1,44 @@
+// The session as this process sees it: the mapped trace, and what is decided once, at the start.
+#ifndef IPCTRACE_PRELOAD_SESSION_H_
+#define IPCTRACE_PRELOAD_SESSION_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "preload/trace/format.h"
+
+namespace ipctrace {
+
+struct Session {
+  // Read on every call: one cache line.
+  alignas(64) char* chunks;  // chunk 0; nullptr: not traced
+  uint64_t exe_start;        // the executable's code
+  uint64_t exe_bytes;
+  bool tsc;
+  bool started;   // the constructor's work is done, or has been given up
+  bool payload;   // kOptionPayload
+  bool threaded;  // a second thread was started, ever
+  uint32_t process;  // this process's id in the trace
+
+  SessionHeader* header;
+  std::atomic<uint64_t>* ring;
+  uint64_t stack_end;    // the main thread's first frame
+  uint64_t image_start;  // the executable as it is mapped
+  uint64_t image_bytes;
+  int32_t pid;
+  bool first_of_bare;  // started the session, so waits for the report at its end
+  char path[256];      // of the session's file: goes into every environment passed on
+  char library[512];   // absolute path of this library
+};
+
+extern Session session __attribute__((visibility("hidden")));
+
+// Does the constructor's work unless it is done. Any failure leaves the process untraced.
+void Start(int argc, char** argv, char** envp);
+
+// Maps the session's file at `path`. Does not touch errno. False: not a session, or no memory.
+bool MapSession(const char* path);
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_PRELOAD_SESSION_H_

@@ -1,0 +1,109 @@
+#include "preload/streams.h"
+
+#include <stdio_ext.h>
+#include <sys/uio.h>
+
+#include "preload/raw.h"
+
+namespace ipctrace {
+
+std::atomic<FILE*> stream_table[kStreamTableSize];
+uint8_t stream_reported[kStreamTableSize];
+
+namespace {
+
+std::atomic<int> stream_top{2};  // no entry above it is in use
+
+void Enter(int fd, FILE* stream) {
+  if (fd > stream_top.load(std::memory_order_relaxed)) stream_top.store(fd);
+  stream_table[fd].store(stream);
+}
+
+bool InTable(int fd) { return static_cast<unsigned>(fd) < kStreamTableSize; }
+
+// A vforked child's descriptors are its own, but this table is its parent's.
+bool IsVforked() { return ThisThread()->id.vforks != 0; }
+
+// Writes a kStreamState if there is something to say. In a threaded program another thread may be
+// about to free the stream: there the kernel reads it for us.
+void Report(FILE* stream, int only = -1) {
+  alignas(FILE) char copy[sizeof(FILE)];
+  const FILE* seen = stream;
+  if (session.threaded) {
+    iovec local = {copy, sizeof(copy)};
+    iovec remote = {stream, sizeof(copy)};
+    if (Raw(SYS_process_vm_readv, Raw(SYS_getpid), Address(&local), 1, Address(&remote), 1, 0) !=
+        static_cast<long>(sizeof(copy))) {
+      return;
+    }
+    seen = reinterpret_cast<const FILE*>(copy);
+  }
+  const uint64_t ahead = ReadAhead(seen);
+  const uint64_t pending = Pending(seen);
+  const int fd = seen->_fileno;
+  if (!InTable(fd) || (only >= 0 && fd != only)) return;
+  const bool empty = ahead == 0 && pending == 0;
+  if (empty && stream_reported[fd] == 0) return;
+  stream_reported[fd] = empty ? 0 : 1;
+  Fact state(Call::fact_stream_state, fd);
+  state->a = reinterpret_cast<uint64_t>(stream);
+  state->b = ahead;
+  state->c = pending;
+  state.Done();
+}
+
+}  // namespace
+
+void AddStandardStreams() {
+  stream_table[0].store(stdin);
+  stream_table[1].store(stdout);
+  stream_table[2].store(stderr);
+}
+
+void DidOpenStream(FILE* stream) {
+  const int fd = stream->_fileno;
+  if (!InTable(fd) || IsVforked()) return;
+  Enter(fd, stream);
+  stream_reported[fd] = 0;
+}
+
+void WillCloseStream(FILE* stream) {
+  if (IsVforked()) return;
+  const int top = stream_top.load(std::memory_order_relaxed);
+  for (int fd = 0; fd <= top; ++fd) {
+    if (stream_table[fd].load(std::memory_order_relaxed) == stream) stream_table[fd].store(nullptr);
+  }
+}
+
+void DidDupDescriptor(int from, int to) {
+  if (!InTable(to) || from == to) return;
+  FILE* const stream = InTable(from) ? stream_table[from].load() : nullptr;
+  FILE* const there = stream_table[to].load();
+  if (stream == there || IsVforked()) return;
+  // A stream of the number's own stays: it will write to whatever the number now means.
+  if (there != nullptr && there->_fileno == to) return;
+  Enter(to, stream);
+}
+
+void DidCloseDescriptor(int fd) {
+  if (!InTable(fd)) return;
+  FILE* const there = stream_table[fd].load();
+  if (there == nullptr || there->_fileno == fd || IsVforked()) return;
+  stream_table[fd].store(nullptr);
+}
+
+void SampleStreams() {
+  if (session.chunks == nullptr) return;
+  const int top = stream_top.load(std::memory_order_relaxed);
+  for (int fd = 0; fd <= top; ++fd) {
+    FILE* const stream = stream_table[fd].load(std::memory_order_relaxed);
+    if (stream != nullptr) Report(stream, fd);
+  }
+}
+
+void ReportStream(int fd) {
+  FILE* const stream = stream_table[fd].load();
+  if (stream != nullptr) Report(stream);
+}
+
+}  // namespace ipctrace

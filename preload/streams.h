@@ -1,0 +1,68 @@
+// Streams (FILE*) as far as descriptors are concerned: which stream sits on which number, and what
+// it holds in its buffer. A lock-free table; the streams themselves are only looked at.
+#ifndef IPCTRACE_PRELOAD_STREAMS_H_
+#define IPCTRACE_PRELOAD_STREAMS_H_
+
+#include <stdio.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include "preload/recorder.h"
+
+namespace ipctrace {
+
+inline constexpr int kStreamTableSize = 1024;
+
+// The stream on a descriptor, or on the descriptor that it is a duplicate of.
+extern std::atomic<FILE*> stream_table[kStreamTableSize] __attribute__((visibility("hidden")));
+// Bit set: the last kStreamState of that stream was not "empty".
+extern uint8_t stream_reported[kStreamTableSize] __attribute__((visibility("hidden")));
+
+// glibc's flags, which its headers keep to themselves.
+inline constexpr int kStreamUnbuffered = 0x2;
+inline constexpr int kStreamEof = 0x10;
+inline constexpr int kStreamError = 0x20;
+inline constexpr int kStreamInBackup = 0x100;
+inline constexpr int kStreamLineBuffered = 0x200;
+inline constexpr int kStreamPutting = 0x800;
+
+// Bytes read from the descriptor and not yet given to the program.
+inline uint64_t ReadAhead(const FILE* stream) {
+  if (stream->_IO_write_ptr > stream->_IO_write_base) return 0;
+  uint64_t bytes = static_cast<uint64_t>(stream->_IO_read_end - stream->_IO_read_ptr);
+  if ((stream->_flags & kStreamInBackup) != 0) {
+    bytes += static_cast<uint64_t>(stream->_IO_save_end - stream->_IO_save_base);
+  }
+  return bytes;
+}
+
+// Bytes the program has put out and the descriptor has not yet got.
+inline uint64_t Pending(const FILE* stream) {
+  return stream->_IO_write_ptr > stream->_IO_write_base
+             ? static_cast<uint64_t>(stream->_IO_write_ptr - stream->_IO_write_base)
+             : 0;
+}
+
+void AddStandardStreams();
+void DidOpenStream(FILE* stream);
+void WillCloseStream(FILE* stream);
+void DidDupDescriptor(int from, int to);
+void DidCloseDescriptor(int fd);
+
+// kStreamState of every stream that holds something: before fork, exec and the end.
+void SampleStreams();
+
+// kStreamState of the stream on `fd`, if it holds something or last did: before the descriptor is
+// used past it.
+void ReportStream(int fd) IPCTRACE_COLD;
+IPCTRACE_INLINE void BeforeRawUse(int fd) {
+  if (static_cast<unsigned>(fd) < kStreamTableSize &&
+      __builtin_expect(stream_table[fd].load(std::memory_order_relaxed) != nullptr, 0)) {
+    ReportStream(fd);
+  }
+}
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_PRELOAD_STREAMS_H_
