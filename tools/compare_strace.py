@@ -1,0 +1,284 @@
+#!/usr/bin/env python3
+"""Runs programs under strace and ipctrace at once and compares what the two saw.
+
+  compare_strace.py [--ipctrace=PATH] [--only=GLOB] [--list] [--differences=N] [-- PROGRAM ARGS]
+
+Compared, process by process: every birth and end of a descriptor (number, kind, access mode,
+close-on-exec), every fork, exec and exit, and the bytes read and written through pipes and sockets.
+Prints matched/total and the first differences; exit status 0 when all match.
+
+What is not compared, because it is over before a program could be traced or is libc's own business
+within one call: what the loader opens before the library is there, and files that libc opens and
+closes again inside a call (locales, name services). The latter are counted apart.
+"""
+import argparse
+import collections
+import fnmatch
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+TOP = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+# Name, and the shell command that is run in an empty folder. What is not installed is passed over.
+CORPUS = [
+    ("pipeline", "bash -c 'seq 1000 | sort -rn | head -5'"),
+    ("here-document", "bash -c 'cat <<E | tr a-z A-Z\nsome text\nE'"),
+    ("process-substitution", "bash -c 'diff <(seq 3) <(seq 4); cat <(echo inner)'"),
+    ("dash", "dash -c 'for i in 1 2 3; do (exit $i) & done; wait; echo $(echo inner) | cat'"),
+    ("make", "printf 'all: a b c d\\n%:\\n\\t@echo $@ > $@\\n' > Makefile; make -j4 -s"),
+    ("git", "git init -q . && git config user.email a@example.org && git config user.name a && "
+            "echo one > file && git add file && git commit -q -m first && git log --oneline && git gc -q"),
+    ("perl", "perl -e 'open(P, \"-|\", \"seq\", \"3\"); @l = <P>; close P; print scalar @l'"),
+    ("python-subprocess", "python3 -c 'import subprocess as s; print(s.run([\"sort\"], input=b\"b\\na\\n\", "
+                          "stdout=s.PIPE).stdout); s.check_call(\"echo x | cat\", shell=True)'"),
+    ("python-asyncio", "python3 -c 'import asyncio\nasync def main():\n"
+                       "  p = await asyncio.create_subprocess_exec(\"cat\", stdin=-1, stdout=-1)\n"
+                       "  print(await p.communicate(b\"x\"))\nasyncio.run(main())'"),
+    ("python-multiprocessing", "python3 -c 'import multiprocessing as m\nwith m.Pool(3) as p: "
+                               "print(p.map(abs, range(-9, 0)))'"),
+    ("sqlite", "sqlite3 file.db 'create table t(a); insert into t values(1),(2); select sum(a) from t;'"),
+    ("gcc", "echo 'int main(void) { return 0; }' > a.c; gcc -pipe -o a a.c && ./a"),
+    ("script", "script -q -c 'echo in a terminal' /dev/null"),
+    ("socat", "socat -u SYSTEM:'echo from a child' STDOUT"),
+    ("curl", "python3 -m http.server --bind 127.0.0.1 8731 & s=$!; sleep 1; "
+             "curl -s --noproxy '*' http://127.0.0.1:8731/ > page; kill $s; wait $s"),
+]
+for folder in ("samples/lecture",):
+    for name in sorted(os.listdir(os.path.join(TOP, folder))):
+        source = os.path.join(TOP, folder, name)
+        with open(source) as file:
+            if name.endswith(".c") and "// HANGS" not in file.read():
+                CORPUS.append((name[:-2], f"gcc -w -pthread -o sample {source} && exec ./sample < /dev/null"))
+
+
+class Seen:
+    """What was seen of each process: a multiset of facts, by pid."""
+
+    def __init__(self):
+        self.facts = collections.defaultdict(collections.Counter)
+        self.bytes = collections.Counter()  # (pid, "read" or "write", descriptor)
+
+    def add(self, pid, *fact):
+        self.facts[pid][fact] += 1
+
+    def settle(self):
+        for (pid, direction, fd), count in self.bytes.items():
+            if count:
+                self.facts[pid][direction, fd, f"{count} bytes"] += 1
+
+
+# strace -------------------------------------------------------------------------------------------
+
+CALL = re.compile(r"(\w+)\((.*)\)\s+= (-?\d+|0x[0-9a-f]+|\?)(.*)$", re.DOTALL)
+STREAM = re.compile(r"<(pipe|socket|TCP|TCPv6|UDP|UNIX)")
+BIRTHS = {"socket": "socket", "accept": "connection", "accept4": "connection", "epoll_create": "epoll",
+          "epoll_create1": "epoll", "eventfd": "eventfd", "eventfd2": "eventfd", "timerfd_create": "timerfd",
+          "signalfd": "signalfd", "signalfd4": "signalfd", "inotify_init": "inotify",
+          "inotify_init1": "inotify", "memfd_create": "memfd", "pidfd_open": "pidfd"}
+READS = {"read", "readv", "recvfrom", "recvmsg"}
+WRITES = {"write", "writev", "sendto", "sendmsg"}
+
+
+def access(flags):
+    return "rw" if "O_RDWR" in flags else "w" if "O_WRONLY" in flags else "r"
+
+
+class Strace:
+    """Reads strace's output, keeping a table of descriptors for each process."""
+
+    def __init__(self, path, program):
+        self.seen = Seen()
+        self.program = program
+        self.process = {}      # tid -> pid
+        self.table = {}        # pid -> {fd: path of a file, or None}
+        self.starting = {}     # pid -> descriptors that the loader and the tracer opened, since exec
+        self.transient = 0
+        self.unfinished = {}
+        with open(path, errors="replace") as file:
+            for line in file:
+                found = re.match(r"(\d+) +(\d+\.\d+) (.*)$", line.rstrip("\n"))
+                if found:
+                    self.line(int(found.group(1)), found.group(3))
+        self.seen.settle()
+
+    def line(self, tid, text):
+        if text.endswith("<unfinished ...>"):
+            self.unfinished[tid] = text[:-len("<unfinished ...>")]
+            return
+        resumed = re.match(r"<\.\.\. \w+ resumed>", text)
+        if resumed:
+            text = self.unfinished.pop(tid, "") + text[resumed.end():]
+        end = re.match(r"\+\+\+ (exited with (\d+)|killed by (\w+)).*\+\+\+", text)
+        if end:
+            if self.process.get(tid) == tid:
+                self.seen.add(tid, "exit", end.group(2) or end.group(3))
+            return
+        call = CALL.match(text)
+        if not call:
+            return
+        name, arguments, result, rest = call.groups()
+        result = -1 if result == "?" else int(result, 0)
+        pid = self.process.get(tid)
+        if name in ("execve", "execveat") and result == 0:
+            path = re.search(r'"((?:[^"\\]|\\.)*)"', arguments).group(1)
+            if pid is None and path == self.program:
+                pid = self.process[tid] = tid
+                self.table[pid] = {}
+            if pid is not None:
+                self.seen.add(pid, "exec", os.path.basename(path))
+                self.starting[pid] = set()
+                self.table[pid] = {fd: kind for fd, kind in self.table[pid].items() if not kind[1]}
+            return
+        if pid is not None and (result >= 0 or name in ("close",)):
+            self.call(pid, tid, name, arguments, result, rest)
+
+    def born(self, pid, fd, kind, cloexec, mode=None, path=None):
+        self.table[pid][fd] = (path, cloexec)
+        if pid in self.starting:
+            self.starting[pid].add(fd)
+            return
+        self.seen.add(pid, "birth", fd, kind, *([mode] if mode else []), *(["close-on-exec"] if cloexec else []))
+
+    def ended(self, pid, fd):
+        self.table[pid].pop(fd, None)
+        if pid in self.starting:
+            if fd in self.starting[pid]:
+                self.starting[pid].discard(fd)
+                return
+        self.seen.add(pid, "end", fd)
+
+    def call(self, pid, tid, name, arguments, result, rest):
+        cloexec = "CLOEXEC" in arguments
+        first = re.match(r"(\d+)(<[^>]*(?:>[^,>)]*)?>)?", arguments)
+        fd = int(first.group(1)) if first else None
+        if name in ("open", "openat", "openat2", "creat"):
+            path = re.search(r'"((?:[^"\\]|\\.)*)"', arguments)
+            path = path.group(1) if path else ""
+            self.born(pid, result, "file", cloexec, access(arguments), path)
+            if pid in self.starting and "ipctrace" in path and "libipctrace" not in path:
+                # The library's own: it is the last thing before the program can be traced.
+                self.starting[pid].add("last")
+        elif name in ("pipe", "pipe2"):
+            ends = re.match(r"\[(\d+)(?:<.*?>)?, (\d+)", arguments)
+            for number, mode in zip(ends.groups(), "rw"):
+                self.born(pid, int(number), "pipe", cloexec, mode)
+        elif name == "socketpair":
+            for number in re.search(r"\[(\d+)(?:<.*?>)?, (\d+)", arguments).groups():
+                self.born(pid, int(number), "socket", cloexec)
+        elif name in BIRTHS:
+            self.born(pid, result, BIRTHS[name], cloexec)
+        elif name == "close":
+            if result == 0 or "EINTR" in rest or "EIO" in rest:
+                self.ended(pid, fd)
+                if "last" in self.starting.get(pid, ()):
+                    del self.starting[pid]
+        elif name == "close_range":
+            low, high = (int(n, 0) for n in re.match(r"(\w+)(?:<.*?>)?, (\w+)", arguments).groups())
+            for number in [n for n in self.table[pid] if low <= n <= high]:
+                self.ended(pid, number)
+        elif name == "dup" or name.startswith("fcntl") and "F_DUPFD" in arguments:
+            self.born(pid, result, "copy", cloexec)
+        elif name in ("dup2", "dup3"):
+            if result != fd:
+                if result in self.table[pid]:
+                    self.ended(pid, result)
+                self.born(pid, result, "copy", cloexec)
+        elif name.startswith("fcntl") and "F_SETFD" in arguments and fd in self.table[pid]:
+            self.table[pid][fd] = (self.table[pid][fd][0], "FD_CLOEXEC" in arguments)
+        elif name in ("clone", "clone3", "fork", "vfork"):
+            if "CLONE_THREAD" in arguments:
+                self.process[result] = pid
+            else:
+                self.seen.add(pid, "fork", result)
+                self.process[result] = result
+                self.table[result] = dict(self.table[pid])
+        elif (name in READS or name in WRITES) and STREAM.search(arguments.split(",")[0]):
+            self.seen.bytes[pid, "read" if name in READS else "write", fd] += result
+
+
+# ipctrace -----------------------------------------------------------------------------------------
+
+def read_ipctrace(lines):
+    """What `ipctrace show --format=jsonl` tells, in the same terms."""
+    seen = Seen()
+    for line in lines:
+        event = json.loads(line)
+        for fact in facts_of(event):
+            seen.add(event["pid"], *fact)
+        for direction, fd, count in bytes_of(event):
+            seen.bytes[event["pid"], direction, fd] += count
+    seen.settle()
+    return seen
+
+
+def facts_of(event):
+    return []
+
+
+def bytes_of(event):
+    return []
+
+
+# The comparison -----------------------------------------------------------------------------------
+
+def compare(name, command, ipctrace, differences):
+    """-> matched, total."""
+    with tempfile.TemporaryDirectory() as folder:
+        work = os.path.join(folder, "work")
+        os.mkdir(work)
+        trace, output = os.path.join(folder, "trace"), os.path.join(folder, "strace")
+        subprocess.run(
+            ["strace", "-f", "-qq", "-ttt", "-y", "-s", "64", "-o", output, "-e", "signal=none",
+             "-e", "trace=%desc,%process,%network", ipctrace, "run", "--trace=" + trace,
+             "--output=/dev/null", "--", "/bin/sh", "-c", command],
+            cwd=work, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            timeout=300)
+        shown = subprocess.run([ipctrace, "show", "--format=jsonl", trace], stdout=subprocess.PIPE, text=True)
+        by_strace = Strace(output, "/bin/sh").seen
+        by_ipctrace = read_ipctrace(shown.stdout.splitlines())
+
+    matched = total = 0
+    missed = []
+    for pid, facts in by_strace.facts.items():
+        other = by_ipctrace.facts.get(pid, collections.Counter())
+        matched += sum((facts & other).values())
+        total += sum(facts.values())
+        missed += [f"    [{pid}] strace only:   {fact}" for fact in (facts - other).elements()]
+        missed += [f"    [{pid}] ipctrace only: {fact}" for fact in (other - facts).elements()]
+    print(f"{name:28s} {matched}/{total}" + (f"  ({len(missed)} differences)" if missed else ""))
+    for line in missed[:differences]:
+        print(line)
+    sys.stdout.flush()
+    return matched, total, len(missed)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--ipctrace", default=os.path.join(TOP, "bazel-bin/analyzer/ipctrace"))
+    parser.add_argument("--only", default="*")
+    parser.add_argument("--list", action="store_true", help="only print the corpus")
+    parser.add_argument("--differences", type=int, default=5, help="how many to print of each program")
+    parser.add_argument("command", nargs="*", help="instead of the corpus")
+    arguments = parser.parse_args()
+    import shlex
+    corpus = [("command", shlex.join(arguments.command))] if arguments.command else CORPUS
+    matched = total = wrong = 0
+    for name, command in corpus:
+        if not fnmatch.fnmatch(name, arguments.only):
+            continue
+        if arguments.list:
+            print(f"{name:28s} {command!r}")
+            continue
+        m, t, d = compare(name, command, os.path.abspath(arguments.ipctrace), arguments.differences)
+        matched, total, wrong = matched + m, total + t, wrong + d
+    if not arguments.list:
+        print(f"matched {matched}/{total}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
