@@ -72,6 +72,30 @@ struct FileLock {
   bool exclusive = false;
 };
 
+enum class Birth : uint8_t {
+  kOpened,      // open, pipe, socket, accept ...
+  kDuplicated,  // dup, dup2, F_DUPFD: `from` is the original
+  kInherited,   // fork: `from` is the parent's
+  kReceived,    // SCM_RIGHTS
+  kFound,       // was there when the program started, from outside the run
+};
+
+enum class Death : uint8_t {
+  kAlive, kClosed, kClosedByRange, kReplaced /* dup2 */, kExec, kExit, kVanished,
+};
+
+// Who let go of an end last.
+struct LastHolder {
+  const Process* process = nullptr;  // null: nobody has yet
+  uint64_t descriptor = 0;           // its id
+  int number = -1;
+  Death how = Death::kAlive;
+  Site site;
+  bool survived_exec = false;  // it had come to that program over an exec
+  bool used = false;           // by a call on this number
+  Site used_last;              // if so
+};
+
 struct Object {
   uint64_t id = 0;
   ObjectKind kind = ObjectKind::kUnknown;
@@ -84,6 +108,9 @@ struct Object {
   bool outside = false;
   // Live descriptions of it, weak: they own the object, not the reverse. Use Holders().
   std::vector<Description*> descriptions;
+
+  // By whom an end that reads, and one that writes, was let go of last. For sockets both are the same.
+  LastHolder last_reader, last_writer;
 
   Queue queue;        // pipes and FIFOs
   SocketInfo socket;  // sockets
@@ -110,18 +137,6 @@ struct Description {
   bool nonblocking() const;
 };
 
-enum class Birth : uint8_t {
-  kOpened,      // open, pipe, socket, accept ...
-  kDuplicated,  // dup, dup2, F_DUPFD: `from` is the original
-  kInherited,   // fork: `from` is the parent's
-  kReceived,    // SCM_RIGHTS
-  kFound,       // was there when the program started, from outside the run
-};
-
-enum class Death : uint8_t {
-  kAlive, kClosed, kClosedByRange, kReplaced /* dup2 */, kExec, kExit, kVanished,
-};
-
 // How a descriptor was used, by reads, writes and the like through its own number.
 struct Usage {
   uint64_t reads = 0, writes = 0;        // calls that succeeded or met EOF or an error other than EBADF
@@ -130,6 +145,19 @@ struct Usage {
   uint64_t passed = 0;  // dup'ed from, sent, or standing at a number below 3 at exec
   std::optional<Site> first, last;  // any of these
   bool Used() const { return reads + writes + other > 0; }
+};
+
+// close(2)s in a row by one thread: of neighbouring numbers, from one place.
+struct CloseRun {
+  int length = 0;
+  int blanks = 0;  // of these, on numbers that were never open in this program image
+};
+
+// A call on a number after its descriptor was closed, while nothing else stood there: it failed.
+struct LateCall {
+  Op op = Op::kNone;
+  Site site;
+  std::shared_ptr<const CloseRun> run;  // for close: the run it was part of
 };
 
 struct Descriptor {
@@ -148,6 +176,9 @@ struct Descriptor {
   Site exec_site;              // the exec it survived last
   Usage usage;
   std::weak_ptr<Stream> stream;  // the FILE* that sits on it
+  // What had this number before in this program image. Its own predecessor is forgotten.
+  std::shared_ptr<Descriptor> predecessor;
+  std::vector<LateCall> late;  // the first few
 
   const std::shared_ptr<Object>& object() const { return description->object; }
   bool alive() const { return death == Death::kAlive; }
@@ -205,6 +236,9 @@ struct Thread {
   Site born;
   bool ended = false;
   bool detached = false, joined = false;
+  std::shared_ptr<CloseRun> closes;  // that it is in; and the last one's place and number
+  uint32_t closes_stack = 0;
+  int closes_fd = -1;
   std::vector<std::unique_ptr<Act>> open;  // unfinished calls, innermost last (signal handlers nest)
   // The call it is in, or null: it runs the program's own code.
   const Act* current() const { return open.empty() ? nullptr : open.back().get(); }
@@ -229,7 +263,7 @@ struct Process {
   bool reaped = false;
   Site reaped_at;
   std::map<int, std::shared_ptr<Descriptor>> table;
-  // The last descriptor that had this number and is gone.
+  // The last descriptor that had this number in this program image, and is gone.
   absl::flat_hash_map<int, std::shared_ptr<Descriptor>> gone;
   absl::flat_hash_map<uint64_t, std::shared_ptr<Stream>> streams;  // by FILE*
   std::vector<Thread*> threads;   // live ones

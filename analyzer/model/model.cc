@@ -1,5 +1,7 @@
 #include "analyzer/model/model.h"
 
+#include <errno.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -197,7 +199,10 @@ void Model::Leave(const Event& event) {
     if (IsForTheModel(blob.first)) act->blobs.push_back(blob);
   }
   if (!act->process->alive()) return;
-  Replay(*this).Leave(*act);
+  Replay replay(*this);
+  replay.Leave(*act);
+  if (act->op == Op::kClose) replay.NoteClose(*act);
+  if (act->err == EBADF || act->op == Op::kPoll) replay.NoteLate(*act);
   if (rules_ != nullptr) rules_->Watching(act->op, [&](Rule& rule) { rule.DidLeave(*act); });
   act->descriptor.reset();
   spare_acts_.push_back(std::move(act));

@@ -57,6 +57,9 @@ class Replay {
   void MovedIn(const Act& act, const std::shared_ptr<Descriptor>& from, uint64_t bytes);
   void MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uint64_t bytes);
   void FileLocked(const Act& act);
+  // Calls that failed because the number is closed (and poll's POLLNVAL): Descriptor::late.
+  void NoteLate(const Act& act);
+  void NoteClose(const Act& act);
   void Use(const Act& act, const std::shared_ptr<Descriptor>& descriptor);
 
   // --- replay_sockets.cc

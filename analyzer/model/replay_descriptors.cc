@@ -1,5 +1,7 @@
 // Births, uses and deaths of descriptors.
+#include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <linux/close_range.h>
@@ -100,6 +102,10 @@ std::shared_ptr<Descriptor> Replay::Add(Process& process, int fd,
   descriptor->born = act.site();
   descriptor->from = std::move(from);
   descriptor->description->holders.push_back(descriptor.get());
+  if (auto before = process.gone.find(fd); before != process.gone.end()) {
+    before->second->predecessor = nullptr;
+    descriptor->predecessor = before->second;
+  }
   process.table[fd] = descriptor;
   if (birth != Birth::kInherited) {
     Rules([&](Rule& rule) { rule.DidOpen(descriptor, act); });
@@ -111,6 +117,18 @@ void Replay::Vanish(const std::shared_ptr<Descriptor>& descriptor, Death how, co
   descriptor->death = how;
   descriptor->died = site;
   std::erase(descriptor->description->holders, descriptor.get());
+  const Description& end = *descriptor->description;
+  LastHolder last;
+  last.process = descriptor->process;
+  last.descriptor = descriptor->id;
+  last.number = descriptor->number;
+  last.how = how;
+  last.site = site;
+  last.survived_exec = descriptor->survived_exec;
+  last.used = descriptor->usage.Used();
+  if (descriptor->usage.last) last.used_last = *descriptor->usage.last;
+  if (end.readable()) end.object->last_reader = last;
+  if (end.writable()) end.object->last_writer = last;
   // The last holder's going releases flock(2) locks, and any close of the file fcntl(2) locks.
   Object& object = *descriptor->object();
   if (!object.locks.empty()) {
@@ -149,6 +167,62 @@ void Replay::Use(const Act& act, const std::shared_ptr<Descriptor>& descriptor) 
   }
   usage.last = act.site();
   if (!usage.first) usage.first = usage.last;
+}
+
+void Replay::NoteLate(const Act& act) {
+  constexpr size_t kMostLate = 8;
+  // What it was called on; the call's close run, if it is a close.
+  auto note = [&](int fd) {
+    if (fd < 0 || act.process->table.contains(fd)) return;
+    auto it = act.process->gone.find(fd);
+    if (it == act.process->gone.end()) return;
+    Descriptor& closed = *it->second;
+    if (closed.death == Death::kVanished || closed.late.size() >= kMostLate) return;
+    closed.late.push_back({act.op, act.site(), act.op == Op::kClose ? act.thread->closes : nullptr});
+  };
+  switch (act.op) {
+    case Op::kPoll:
+      // poll reports POLLNVAL; select fails.
+      if (const std::string* set = act.Blob(act.err == EBADF ? BlobTag::kPoll : BlobTag::kPollReady)) {
+        for (const PollEntry& entry : EntriesOf<PollEntry>(*set)) {
+          if (act.err == EBADF || (entry.revents & POLLNVAL) != 0) note(entry.fd);
+        }
+      }
+      return;
+    // Questions whether a number is open, and the preparations of those who sweep over all numbers.
+    case Op::kProbe:
+    case Op::kFdFlags:
+      return;
+    case Op::kDup:
+      if (act.err == EBADF && act.call == Call::dup) note(act.fd);
+      return;
+    case Op::kTransfer:
+      if (act.err != EBADF) return;
+      note(act.fd);
+      if (static_cast<int>(act.a) != act.fd) note(static_cast<int>(act.a));
+      return;
+    case Op::kEpollCtl:
+      if (act.err != EBADF) return;
+      note(act.fd);
+      if (act.a != 2 /* EPOLL_CTL_DEL */) note(static_cast<int>(act.b));
+      return;
+    default:
+      if (act.err == EBADF) note(act.fd);
+  }
+}
+
+void Replay::NoteClose(const Act& act) {
+  Thread& thread = *act.thread;
+  int step = act.fd - thread.closes_fd;
+  if (thread.closes == nullptr || thread.closes_stack != act.stack || (step != 1 && step != -1)) {
+    thread.closes = std::make_shared<CloseRun>();
+  }
+  thread.closes_stack = act.stack;
+  thread.closes_fd = act.fd;
+  ++thread.closes->length;
+  if (act.descriptor == nullptr && act.fd >= 0 && !act.process->gone.contains(act.fd)) {
+    ++thread.closes->blanks;
+  }
 }
 
 void Replay::MovedIn(const Act& act, const std::shared_ptr<Descriptor>& from, uint64_t bytes) {

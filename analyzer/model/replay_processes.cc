@@ -244,6 +244,8 @@ void Replay::Hello(Act& act, uint32_t trace_id) {
     }
   }
   for (auto& descriptor : lost) Remove(descriptor, Death::kExec, own);
+  process->gone.clear();  // of no meaning to the new image
+  for (auto& [fd, descriptor] : process->table) descriptor->predecessor = nullptr;
   for (auto& [fd, descriptor] : process->table) {
     descriptor->survived_exec = true;
     descriptor->exec_site = own.site();
