@@ -19,6 +19,7 @@ def ipctrace_rule(name):
         deps = [
             "//analyzer/model:rule",
             "//analyzer/model:story",
+            "//analyzer/model:story",
             "@system//:absl",
         ],
         alwayslink = 1,

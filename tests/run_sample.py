@@ -117,6 +117,10 @@ def compare(sample, findings, lines_known):
                 (not lines_known or place_of(finding) in expected.places))
 
     problems = []
+    said = collections.Counter((f["rule"], place_of(f), f["process"]["name"]) for f in findings)
+    for (rule, (file, line), _), count in said.items():
+        if count > 1:
+            problems.append(f"repeated    {file}:{line}  {rule} is {count} findings, not one with a count")
     for expected in sample.expected:
         if not any(meets(f, expected) for f in findings):
             where = " or ".join(f"{file}:{line}" for file, line in sorted(expected.places))
