@@ -22,6 +22,8 @@ constexpr uint64_t kNever = std::numeric_limits<uint64_t>::max();
 constexpr Nanos kMargin = 5'000;
 // How long a record may be neither entered nor not: its thread may have lost its processor.
 constexpr Nanos kPatience = 50'000'000;
+// After so many times that, a thread that took a ticket and never its chunk was killed there.
+constexpr uint64_t kGivenUp = 200;
 
 uint64_t MonotonicNs() {
   timespec now;
@@ -67,39 +69,50 @@ Follower::~Follower() = default;
 void Follower::TakeChunks() {
   uint64_t claimed = header_->claimed.load(std::memory_order_acquire);
   uint64_t freed = header_->freed.load(std::memory_order_relaxed);
-  while (taken_ < claimed && taken_ < freed) waiting_.push_back(taken_++);
-  std::erase_if(waiting_, [&](uint64_t ticket) {
-    uint32_t count = header_->chunk_count;
-    uint64_t slot = SessionRing(header_)[ticket % count].load(std::memory_order_acquire);
-    uint32_t index = SlotChunk(slot);
-    ChunkHeader* chunk = SessionChunk(header_, index);
-    auto lap = static_cast<uint32_t>(SlotLap(slot));
-    if (lap == 1) {
-      // Its page may not be there, and to touch it on a full disk would kill us.
-      uint32_t its_lap = 0;
-      auto offset = reinterpret_cast<char*>(chunk) - reinterpret_cast<char*>(header_);
-      if (pread(fd_, &its_lap, sizeof(its_lap), offset) != sizeof(its_lap) || its_lap != lap) {
-        return false;
-      }
-    }
-    if (chunk->lap.load(std::memory_order_acquire) != lap) return false;
-    auto& stream = streams_[chunk->thread];
-    if (stream == nullptr) {
-      stream = std::make_unique<Stream>();
-      stream->process = chunk->process;
-      stream->thread = chunk->thread;
-      stream->pid = chunk->pid;
-      stream->tid = chunk->tid;
-      stream->next = chunk->first_seq;
-      if (processes_.emplace(chunk->process, chunk->pid).second) Began(chunk->process, chunk->pid);
-    }
-    auto taken = std::make_unique<Chunk>();
-    taken->index = index;
-    taken->records = ChunkRecords(chunk);
-    taken->first_seq = chunk->first_seq;
-    stream->chunks.push_back(std::move(taken));
-    return true;
+  uint64_t now = clock_->Ticks();
+  while (taken_ < claimed && taken_ < freed) waiting_.push_back({taken_++, now});
+  if (waiting_.empty()) return;
+  size_t before = waiting_.size();
+  std::erase_if(waiting_, [&](const Ticket& ticket) {
+    return TakeChunk(ticket.number) || now - ticket.seen > kGivenUp * patience_;
   });
+  if (waiting_.size() != before) RefillRing();
+}
+
+bool Follower::TakeChunk(uint64_t ticket) {
+  uint32_t count = header_->chunk_count;
+  uint64_t slot = SessionRing(header_)[ticket % count].load(std::memory_order_acquire);
+  uint32_t index = SlotChunk(slot);
+  ChunkHeader* chunk = SessionChunk(header_, index);
+  auto lap = static_cast<uint32_t>(SlotLap(slot));
+  if (lap == 1) {
+    // Its page may not be there, and to touch it on a full disk would kill us.
+    uint32_t its_lap = 0;
+    auto offset = reinterpret_cast<char*>(chunk) - reinterpret_cast<char*>(header_);
+    if (pread(fd_, &its_lap, sizeof(its_lap), offset) != sizeof(its_lap) || its_lap != lap) {
+      return false;
+    }
+  }
+  if (chunk->lap.load(std::memory_order_acquire) != lap) return false;
+  auto& stream = streams_[chunk->thread];
+  if (stream == nullptr) {
+    stream = std::make_unique<Stream>();
+    stream->process = chunk->process;
+    stream->thread = chunk->thread;
+    stream->pid = chunk->pid;
+    stream->tid = chunk->tid;
+    if (processes_.emplace(chunk->process, chunk->pid).second) Began(chunk->process, chunk->pid);
+  }
+  auto taken = std::make_unique<Chunk>();
+  taken->index = index;
+  taken->records = ChunkRecords(chunk);
+  taken->first_seq = chunk->first_seq;
+  // A thread's second chunk may be seen first, where it took both while we looked.
+  auto place = std::upper_bound(
+      stream->chunks.begin(), stream->chunks.end(), taken,
+      [](const auto& a, const auto& b) { return a->first_seq < b->first_seq; });
+  stream->chunks.insert(place, std::move(taken));
+  return true;
 }
 
 void Follower::Began(uint32_t process, int32_t pid) {
@@ -261,13 +274,25 @@ void Follower::Recycle(Stream& stream) {
 }
 
 void Follower::Free(const Chunk& chunk) {
-  ChunkHeader* memory = SessionChunk(header_, chunk.index);
-  std::memset(static_cast<void*>(memory), 0, kChunkSize);
+  std::memset(static_cast<void*>(SessionChunk(header_, chunk.index)), 0, kChunkSize);
+  free_.push_back(chunk.index);
+  RefillRing();
+}
+
+// Puts free chunks into the ring: each into the slot of a ticket to come, and only when the ticket
+// that had the slot a lap before has its chunk.
+void Follower::RefillRing() {
   uint64_t ticket = header_->freed.load(std::memory_order_relaxed);
   uint32_t count = header_->chunk_count;
-  SessionRing(header_)[ticket % count].store(RingSlot(ticket / count + 1, chunk.index),
-                                             std::memory_order_release);
-  header_->freed.store(ticket + 1, std::memory_order_release);
+  size_t put = 0;
+  for (; put < free_.size(); ++put, ++ticket) {
+    if (!waiting_.empty() && ticket - count >= waiting_.front().number) break;
+    SessionRing(header_)[ticket % count].store(RingSlot(ticket / count + 1, free_[put]),
+                                               std::memory_order_release);
+  }
+  if (put == 0) return;
+  free_.erase(free_.begin(), free_.begin() + static_cast<ptrdiff_t>(put));
+  header_->freed.store(ticket, std::memory_order_release);
   header_->freed_futex.fetch_add(1, std::memory_order_seq_cst);
   if (header_->starving.load(std::memory_order_seq_cst) != 0) {
     syscall(SYS_futex, &header_->freed_futex, FUTEX_WAKE, std::numeric_limits<int>::max(), nullptr,

@@ -94,6 +94,7 @@ class Follower {
   };
 
   void TakeChunks();
+  bool TakeChunk(uint64_t ticket);
   void Began(uint32_t process, int32_t pid);
   Record* At(Stream& stream, uint64_t seq, Chunk** chunk);
   void TakeBlobs(Stream& stream);
@@ -104,6 +105,7 @@ class Follower {
   void CollectBlobs(Stream& stream, uint64_t owner, Blobs* blobs);
   void Recycle(Stream& stream);
   void Free(const Chunk& chunk);
+  void RefillRing();
   size_t Merge(EventSink* sink, bool drain);
   void FreeDead();
 
@@ -111,7 +113,12 @@ class Follower {
   int fd_;
   const TraceClock* clock_;
   uint64_t taken_ = 0;  // tickets whose chunk we know
-  std::vector<uint64_t> waiting_;  // tickets claimed, their chunk's header not yet written
+  struct Ticket {
+    uint64_t number;
+    uint64_t seen;  // ticks
+  };
+  std::vector<Ticket> waiting_;  // claimed, their chunk's header not yet written; ascending
+  std::vector<uint32_t> free_;   // chunks to be put into the ring
   absl::flat_hash_map<uint32_t, std::unique_ptr<Stream>> streams_;  // by thread id
   absl::flat_hash_map<uint32_t, int32_t> processes_;                // id -> pid
   std::vector<Passing> deaths_;
