@@ -19,7 +19,6 @@ def ipctrace_rule(name):
         deps = [
             "//analyzer/model:rule",
             "//analyzer/model:story",
-            "//analyzer/model:story",
             "@system//:absl",
         ],
         alwayslink = 1,

@@ -98,6 +98,10 @@ bool FindingStore::SamePlace(uint32_t stack_a, uint32_t stack_b) {
   return stacks_->SamePlace(stack_a, stack_b);
 }
 
+bool FindingStore::SameStack(uint32_t stack_a, uint32_t stack_b) {
+  return stacks_->SameStack(stack_a, stack_b);
+}
+
 std::vector<FindingStore::Resolved> FindingStore::Resolve() const {
   absl::flat_hash_map<std::string, const RuleInfo*> info;
   for (const RuleInfo& rule : *rules_) info.emplace(std::string(rule.id), &rule);

@@ -198,6 +198,9 @@ struct Stream {
   uint64_t pending = 0;      // output that is not written yet, when last seen
   uint64_t inherited_pending = 0;  // of these, how many came by fork from the parent's copy
   uint32_t inherited_from = 0;     // that parent's process id
+  uint64_t flushes = 0;            // how often buffered output was written out, also by exit
+  Site last_flush;
+  int32_t child = 0;               // popen: the pid of the command
   Site last_use;             // the last call on the stream that left a record
   StreamDeath death = StreamDeath::kAlive;
 };

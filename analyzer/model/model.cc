@@ -300,8 +300,10 @@ void Replay::Enter(Act& act) {
       // What the streams hold is written now. If that blocks, the process is alive in this act.
       bool may_block = false;
       for (auto& [address, stream] : act.process->streams) {
-        auto descriptor = stream->descriptor.lock();
-        if (stream->pending == 0 || descriptor == nullptr || !descriptor->alive()) continue;
+        // Whatever stands at its number now: dup2 may have put it there.
+        auto descriptor = act.process->Find(stream->number);
+        if (stream->pending == 0 || descriptor == nullptr) continue;
+        Flushed(*stream, act);
         MovedOut(act, descriptor, stream->pending);
         const Object& object = *descriptor->object();
         may_block |= object.IsPipe() || object.kind == ObjectKind::kSocket;
@@ -439,6 +441,12 @@ void Replay::Leave(Act& act) {
       return Spawned(act);
     case Op::kSystem:
       m.forks_.erase({act.thread->id, act.seq});
+      for (Process* child : act.process->children) {
+        if (child->born.call == act.call && child->born.tid == act.thread->tid &&
+            child->started >= act.enter && !child->reaped) {
+          WaitedInside(act, child->pid);
+        }
+      }
       return;
     case Op::kWait:
       return Waited(act);

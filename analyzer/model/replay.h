@@ -33,6 +33,7 @@ class Replay {
   void ForkReturned(const Act& act);
   void Spawned(const Act& act);
   void Waited(const Act& act);
+  void WaitedInside(const Act& act, int32_t pid);  // by pclose or system
 
   // --- replay_descriptors.cc
   // A descriptor comes into being; tells the rules. One that still stands at the number was closed
@@ -76,6 +77,7 @@ class Replay {
 
   // --- replay_streams.cc
   Stream& StreamOf(const Act& act);
+  void Flushed(Stream& stream, const Act& act);
   void StreamOpened(Act& act);
   void StreamUsed(Act& act);
   void StreamState(const Act& act);

@@ -81,6 +81,8 @@ void Inherit(Replay& replay, Process& child, const Process& parent,
     copy->process_id = child.id;
     copy->inherited_pending = stream->pending;
     copy->inherited_from = parent.id;
+    copy->flushes = 0;
+    copy->child = 0;
     auto descriptor = child.Find(stream->number);
     copy->descriptor = descriptor;
     if (descriptor != nullptr) descriptor->stream = copy;
@@ -381,6 +383,18 @@ void Replay::Waited(const Act& act) {
     child->status = WTERMSIG(status);
   }
   if ((act.b & WNOWAIT) != 0) return;
+  child->reaped = true;
+  child->reaped_at = act.site();
+  Rules([&](Rule& rule) { rule.DidReap(*act.process, *child, act); });
+}
+
+void Replay::WaitedInside(const Act& act, int32_t pid) {
+  Process* child = nullptr;
+  for (Process* each : act.process->children) {
+    if (each->pid == pid && pid > 0 && !each->reaped) child = each;
+  }
+  if (child == nullptr) return;
+  EndProcess(*child, EndKind::kUnknown, 0);
   child->reaped = true;
   child->reaped_at = act.site();
   Rules([&](Rule& rule) { rule.DidReap(*act.process, *child, act); });

@@ -51,11 +51,18 @@ void Replay::StreamOpened(Act& act) {
   act.process->streams.erase(act.a);  // a FILE may stand where an earlier one stood
   Stream& stream = StreamOf(on_stream);
   stream.born = act.site();
+  if (act.op == Op::kPopen) stream.child = static_cast<int32_t>(act.c);
   if (!is_new) Use(act, act.descriptor);
+}
+
+void Replay::Flushed(Stream& stream, const Act& act) {
+  ++stream.flushes;
+  stream.last_flush = act.site();
 }
 
 void Replay::StreamUsed(Act& act) {
   Stream& stream = StreamOf(act);
+  if (act.b > 0 && act.op != Op::kStreamRead) Flushed(stream, act);
   stream.last_use = act.site();
   auto descriptor = stream.descriptor.lock();
   switch (act.op) {
@@ -92,8 +99,10 @@ void Replay::StreamClosed(Act& act) {
   if (it == act.process->streams.end()) return;
   std::shared_ptr<Stream> stream = it->second;
   act.process->streams.erase(it);
+  if (act.op == Op::kPclose && !act.failed()) WaitedInside(act, stream->child);
   stream->death = StreamDeath::kClosed;
   stream->pending = 0;
+  if (act.b > 0) Flushed(*stream, act);
   if (act.b > 0 && act.descriptor != nullptr) {
     ++act.descriptor->usage.writes;
     MovedOut(act, act.descriptor, act.b);

@@ -56,6 +56,9 @@ class FindingSink {
   // Whether the stacks were taken at the same place of the program: the same code address in the
   // same module, for the innermost frame of the user's own code.
   virtual bool SamePlace(uint32_t stack_a, uint32_t stack_b) = 0;
+  // Whether they are the same calls at the same depth of the stack, in one process or in a process
+  // and its fork.
+  virtual bool SameStack(uint32_t stack_a, uint32_t stack_b) { return SamePlace(stack_a, stack_b); }
 };
 
 class Rule {
@@ -101,6 +104,7 @@ class Rule {
     return sink_->CountRepetition(id_, stack, cause_stack);
   }
   bool SamePlace(uint32_t stack_a, uint32_t stack_b) { return sink_->SamePlace(stack_a, stack_b); }
+  bool SameStack(uint32_t stack_a, uint32_t stack_b) { return sink_->SameStack(stack_a, stack_b); }
 
  private:
   friend class RuleSet;

@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <sys/stat.h>
 
+#include <cstring>
 #include <deque>
 #include <string>
 #include <tuple>
@@ -14,6 +15,7 @@
 #include "analyzer/symbols/symbolizer.h"
 #include "analyzer/symbols/unwinder.h"
 #include "preload/trace/calls.h"
+#include "preload/trace/format.h"
 
 namespace ipctrace {
 namespace {
@@ -99,6 +101,7 @@ struct Stacks::Impl {
     std::string blob;              // until it is unwound
     std::vector<uint64_t> calls;   // afterwards
     bool unwound = false;
+    uint64_t sp = 0;               // where it was taken: deeper in a recursion it is another
     std::unique_ptr<std::vector<Frame>> frames;
     size_t place = 0;
   };
@@ -206,6 +209,11 @@ void Stacks::Add(uint32_t id, uint32_t process, std::string_view blob) {
   if (!is_new) return;
   if (modules != impl_->processes.end()) it->second.modules = modules->second;
   it->second.blob = blob;
+  if (blob.size() >= sizeof(StackCopy)) {
+    StackCopy copy;
+    std::memcpy(&copy, blob.data(), sizeof(copy));
+    it->second.sp = copy.rsp;
+  }
   impl_->pending_bytes += blob.size();
   impl_->pending.push_back(id);
   if (impl_->pending_bytes < kMaxPendingBytes) return;
@@ -232,6 +240,14 @@ bool Stacks::SamePlace(uint32_t a, uint32_t b) {
   if (place_a->offset == place_b->offset) return true;
   return place_a->line != 0 && place_a->line == place_b->line && place_a->file == place_b->file &&
          place_a->function == place_b->function;
+}
+
+bool Stacks::SameStack(uint32_t a, uint32_t b) {
+  if (a == b) return true;
+  const Impl::Stack* const stack_a = impl_->Find(a);
+  const Impl::Stack* const stack_b = impl_->Find(b);
+  return stack_a != nullptr && stack_b != nullptr && stack_a->sp == stack_b->sp &&
+         !stack_a->calls.empty() && stack_a->calls == stack_b->calls;
 }
 
 }  // namespace ipctrace

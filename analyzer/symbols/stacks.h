@@ -43,6 +43,9 @@ class Stacks {
   // Whether the places of both stacks are the same: the same code address in the same module, or
   // (a line may be compiled to several copies) the same line of the same function.
   bool SamePlace(uint32_t a, uint32_t b);
+  // Whether they are the same calls at the same depth, in one process or in a process and its fork:
+  // a recursion that comes by the same line again is another stack.
+  bool SameStack(uint32_t a, uint32_t b);
 
  private:
   struct Impl;
