@@ -80,6 +80,25 @@ std::string InWhom(const Process& process) {
   return process.name.empty() ? "the process" : process.name;
 }
 
+std::string CallName(Call call) {
+  std::string name = NameOf(call);
+  auto strip_front = [&](const std::string& front) {
+    if (name.starts_with(front)) name.erase(0, front.size());
+  };
+  auto strip_back = [&](const std::string& back) {
+    if (name.ends_with(back)) name.resize(name.size() - back.size());
+  };
+  if (name.starts_with("__")) {
+    strip_front("__isoc99_");
+    strip_front("__isoc23_");
+    strip_front("__");
+    strip_back("_chk");
+    strip_back("_2");
+  }
+  strip_back("64");
+  return name;
+}
+
 const Process* ProcessAt(const Model& model, const Site& site) {
   return site.process == 0 ? nullptr : model.Find(site.process);
 }
@@ -87,7 +106,7 @@ const Process* ProcessAt(const Model& model, const Site& site) {
 Step StepAt(std::string message, const Site& site) { return {std::move(message), site}; }
 
 std::string CallOf(const Process& process, Call call, const std::string& rest) {
-  return absl::StrCat(Named(process), " called ", NameOf(call), rest);
+  return absl::StrCat(Named(process), " called ", CallName(call), rest);
 }
 
 std::string CallOf(const Act& act) {
@@ -110,7 +129,7 @@ Step BirthStep(const Model& model, const Descriptor& descriptor) {
     case Birth::kDuplicated:
       return StepAt(absl::StrCat(Named(process), " made fd ", descriptor.number, " a copy of fd ",
                                  descriptor.from != nullptr ? descriptor.from->number : -1, " (",
-                                 NameOf(descriptor.born.call), "), ", Thing(descriptor)),
+                                 CallName(descriptor.born.call), "), ", Thing(descriptor)),
                     descriptor.born);
     case Birth::kInherited:
       return StepAt(absl::StrCat("fork gave ", Named(process), " its own copy of fd ",
@@ -137,11 +156,11 @@ Step DeathStep(const Model& model, const Descriptor& descriptor) {
     case Death::kClosed:
     case Death::kClosedByRange:
       return StepAt(
-          absl::StrCat(Named(process), " closed ", what, " (", NameOf(descriptor.died.call), ")"),
+          absl::StrCat(Named(process), " closed ", what, " (", CallName(descriptor.died.call), ")"),
           descriptor.died);
     case Death::kReplaced:
       return StepAt(absl::StrCat(Named(process), " put something else at ", what, " (",
-                                 NameOf(descriptor.died.call), "), which closed it"),
+                                 CallName(descriptor.died.call), "), which closed it"),
                     descriptor.died);
     case Death::kExec:
       return StepAt(absl::StrCat(what, " was closed when ", Named(process),
@@ -259,6 +278,24 @@ void AddSubject(std::vector<uint64_t>& subjects, uint64_t id) {
 }
 
 std::string Bytes(uint64_t count) { return absl::StrCat(count, count == 1 ? " byte" : " bytes"); }
+
+std::string StreamName(const Stream& stream) {
+  bool standard = stream.born.call != Call::fdopen && stream.born.call != Call::fopen;
+  if (standard && stream.number == 0) return "stdin";
+  if (standard && stream.number == 1) return "stdout";
+  if (standard && stream.number == 2) return "stderr";
+  return absl::StrCat("the stream on fd ", stream.number);
+}
+
+std::string Duration(Nanos time) {
+  if (time >= 1'000'000'000) return absl::StrCat((time + 5'000'000) / 10'000'000 / 100.0, " s");
+  if (time >= 1'000'000) return absl::StrCat((time + 500'000) / 1'000'000, " ms");
+  return absl::StrCat((time + 50'000) / 100'000 / 10.0, " ms");
+}
+
+bool CutShort(const Model& model) {
+  return model.finished() && model.finish_reason() != FinishReason::kEnded;
+}
 
 std::string Enumerate(const std::vector<std::string>& names) {
   std::string text;

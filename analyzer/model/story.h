@@ -27,6 +27,9 @@ std::string Named(const Process& process);
 // "the child", "the parent" (where its children matter), or its name: for a fix.
 std::string InWhom(const Process& process);
 
+// The call's usual name: "read" for __read_chk, "open" for open64.
+std::string CallName(Call call);
+
 // The site's process, if it is known.
 const Process* ProcessAt(const Model& model, const Site& site);
 // A step at a site.
@@ -74,6 +77,13 @@ void AddSubject(std::vector<uint64_t>& subjects, uint64_t id);
 
 // "3 bytes", "1 byte".
 std::string Bytes(uint64_t count);
+// "stdout" for the three that every program has, else "the stream on fd 5".
+std::string StreamName(const Stream& stream);
+// "1.25 s", "600 ms", "0.2 ms".
+std::string Duration(Nanos time);
+// True where ipctrace ended the run, or the trace is cut: then what processes left undone is not
+// their own doing.
+bool CutShort(const Model& model);
 // "main[12] and child main[13]", "a, b and c".
 std::string Enumerate(const std::vector<std::string>& names);
 

@@ -1,0 +1,404 @@
+#include "analyzer/model/cycles.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "analyzer/model/story.h"
+
+namespace ipctrace {
+namespace {
+
+// Waits for others to end, and does nothing else.
+bool WaitsForAnEnd(const Act& act) {
+  return act.op == Op::kWait || act.op == Op::kThreadJoin || act.op == Op::kPclose ||
+         act.op == Op::kSystem;
+}
+
+bool IsSocketpair(const Object& object) {
+  return object.kind == ObjectKind::kSocket && object.socket.domain == AF_UNIX &&
+         !object.socket.accepted && object.socket.local.empty() && object.socket.peer.empty();
+}
+
+bool HasEnds(const Object& object) { return object.IsPipe() || IsSocketpair(object); }
+
+bool Wrote(const Descriptor& descriptor) {
+  return descriptor.usage.writes > 0 || descriptor.usage.write_bytes > 0;
+}
+
+bool HasUnwrittenOutput(const Descriptor& descriptor) {
+  auto stream = descriptor.stream.lock();
+  return stream != nullptr && stream->pending > 0;
+}
+
+// The deadlock as a graph.
+class Graph {
+ public:
+  explicit Graph(const Deadlock& deadlock) : deadlock_(deadlock) {
+    for (const Wait& wait : deadlock.waits) {
+      if (node_.try_emplace(wait.thread, static_cast<int>(threads_.size())).second) {
+        threads_.push_back(wait.thread);
+      }
+      waits_of_[wait.thread].push_back(&wait);
+    }
+    edges_.resize(threads_.size());
+    for (const Wait& wait : deadlock.waits) {
+      auto& edges = edges_[node_[wait.thread]];
+      if (wait.joins != nullptr) {
+        if (auto it = node_.find(wait.joins); it != node_.end()) edges.push_back(it->second);
+      }
+      for (const Process* holder : wait.holders) {
+        for (const Thread* thread : holder->threads) {
+          if (auto it = node_.find(thread); it != node_.end()) edges.push_back(it->second);
+        }
+      }
+    }
+  }
+
+  // Strongly connected parts without an edge that leads out (Tarjan).
+  std::vector<std::vector<const Thread*>> Roots() {
+    size_t n = threads_.size();
+    index_.assign(n, -1);
+    low_.assign(n, 0);
+    part_.assign(n, -1);
+    for (size_t i = 0; i < n; ++i) {
+      if (index_[i] < 0) Visit(static_cast<int>(i));
+    }
+    std::vector<bool> leads_out(parts_, false);
+    std::vector<std::vector<const Thread*>> roots(parts_);
+    for (size_t i = 0; i < n; ++i) {
+      roots[part_[i]].push_back(threads_[i]);
+      for (int to : edges_[i]) {
+        if (part_[to] != part_[i]) leads_out[part_[i]] = true;
+      }
+    }
+    std::vector<std::vector<const Thread*>> kept;
+    for (size_t part = 0; part < roots.size(); ++part) {
+      if (!leads_out[part]) kept.push_back(std::move(roots[part]));
+    }
+    std::sort(kept.begin(), kept.end(),
+              [](const auto& a, const auto& b) { return a[0]->id < b[0]->id; });
+    return kept;
+  }
+
+  const std::vector<const Wait*>& WaitsOf(const Thread* thread) const {
+    static const std::vector<const Wait*> none;
+    auto it = waits_of_.find(thread);
+    return it == waits_of_.end() ? none : it->second;
+  }
+
+ private:
+  void Visit(int from) {
+    index_[from] = low_[from] = next_++;
+    stack_.push_back(from);
+    for (int to : edges_[from]) {
+      if (index_[to] < 0) {
+        Visit(to);
+        low_[from] = std::min(low_[from], low_[to]);
+      } else if (part_[to] < 0) {
+        low_[from] = std::min(low_[from], index_[to]);
+      }
+    }
+    if (low_[from] != index_[from]) return;
+    for (int member = -1; member != from;) {
+      member = stack_.back();
+      stack_.pop_back();
+      part_[member] = parts_;
+    }
+    ++parts_;
+  }
+
+  const Deadlock& deadlock_;
+  std::vector<const Thread*> threads_;
+  absl::flat_hash_map<const Thread*, int> node_;
+  absl::flat_hash_map<const Thread*, std::vector<const Wait*>> waits_of_;
+  std::vector<std::vector<int>> edges_;
+  std::vector<int> index_, low_, part_, stack_;
+  int next_ = 0;
+  int parts_ = 0;
+};
+
+bool Reads(const Graph& graph, const Thread* thread, const Object* object) {
+  for (const Wait* wait : graph.WaitsOf(thread)) {
+    if (wait->wants_data && wait->object.get() == object) return true;
+  }
+  return false;
+}
+
+bool WantsSpace(const Graph& graph, const Thread* thread) {
+  for (const Wait* wait : graph.WaitsOf(thread)) {
+    if (wait->wants_space) return true;
+  }
+  return false;
+}
+
+// Whether the process has written all it had before it began to read what it now waits for.
+bool HasWrittenAll(const Graph& graph, const Process& process, const Descriptor& copy) {
+  if (HasUnwrittenOutput(copy) || !copy.usage.last) return false;
+  for (const Thread* thread : process.threads) {
+    for (const Wait* wait : graph.WaitsOf(thread)) {
+      if (WaitsForAnEnd(*wait->act)) continue;
+      const auto& reading = wait->act->descriptor;
+      if (!wait->wants_data || reading == nullptr || !HasEnds(*reading->object())) return false;
+      if (reading->usage.first && reading->usage.first->time < copy.usage.last->time) return false;
+      if (wait->act->enter < copy.usage.last->time) return false;
+    }
+  }
+  return true;
+}
+
+// Whether the holder of this copy of a write end has no use for it while `wait` waits.
+bool IsUseless(const Graph& graph, const Wait& wait, const Descriptor& copy) {
+  const Object* object = wait.object.get();
+  const Process& holder = *copy.process;
+  const Process* reader = wait.thread->process;
+  bool wrote = false, others_hold = false, wrote_at_all = false;
+  for (const auto& each : wait.copies) {
+    if (each == nullptr) continue;
+    (each->process == &holder ? wrote : wrote_at_all) |= Wrote(*each);
+    others_hold |= each->process != &holder;
+  }
+  const Queue& queue = object->IsPipe() ? object->queue : object->socket.incoming;
+  wrote_at_all |= wrote || queue.written > 0;
+  bool only_waits = true, reads_it_too = false, does_else = false, writes = false;
+  for (const Thread* thread : holder.threads) {
+    if (thread == wait.thread) continue;
+    const Act* act = thread->current();
+    if (act != nullptr && WaitsForAnEnd(*act)) continue;
+    only_waits = false;
+    if (Reads(graph, thread, object)) {
+      reads_it_too = true;
+    } else {
+      does_else = true;
+      writes |= WantsSpace(graph, thread);
+    }
+  }
+  if (HasUnwrittenOutput(copy) && !only_waits) return false;
+  if (&holder == reader) {
+    if (does_else) return false;
+    if (!object->IsPipe()) return !copy.usage.Used();
+    // Alone with its pipe, or it never wrote: else it passes tokens.
+    if (!others_hold) return true;
+    if (wrote) return false;
+    if (wrote_at_all) return true;
+    // Nothing was ever written, and all who could write read instead: tokens without a token.
+    return std::any_of(wait.copies.begin(), wait.copies.end(), [&](const auto& each) {
+      return each != nullptr &&
+             std::none_of(each->process->threads.begin(), each->process->threads.end(),
+                          [&](const Thread* thread) { return Reads(graph, thread, object); });
+    });
+  }
+  if (only_waits) return true;
+  if (!object->IsPipe() && copy.usage.Used()) return false;
+  if (reads_it_too && !does_else) return !wrote && wrote_at_all;
+  if (writes) return false;
+  if (!wrote) return wrote_at_all;
+  return queue.Unread() == 0 && HasWrittenAll(graph, holder, copy);
+}
+
+bool LacksEof(const Graph& graph, const Wait& wait) {
+  if (!wait.wants_data || wait.object == nullptr || !HasEnds(*wait.object)) return false;
+  if (wait.copies.empty()) return false;
+  return std::all_of(wait.copies.begin(), wait.copies.end(), [&](const auto& copy) {
+    return copy != nullptr && IsUseless(graph, wait, *copy);
+  });
+}
+
+// Whether a reader of the full pipe is itself stuck before another full one.
+bool ReaderIsStuckToo(const Graph& graph, const Wait& wait) {
+  for (const auto& copy : wait.copies) {
+    if (copy == nullptr) continue;
+    for (const Thread* thread : copy->process->threads) {
+      for (const Wait* other : graph.WaitsOf(thread)) {
+        if (other->wants_space && other->object != wait.object) return true;
+      }
+    }
+  }
+  return false;
+}
+
+bool BlocksOnFullPipe(const Graph& graph, const Wait& wait) {
+  return wait.wants_space && wait.object != nullptr && HasEnds(*wait.object) &&
+         !ReaderIsStuckToo(graph, wait);
+}
+
+std::string ThreadName(const Wait& wait) {
+  std::string name = Named(*wait.thread->process);
+  if (wait.thread->process->threads.size() > 1) {
+    absl::StrAppend(&name, wait.thread->tid == wait.thread->process->pid
+                               ? " main thread"
+                               : absl::StrCat(" thread ", wait.thread->tid));
+  }
+  return name;
+}
+
+std::string Goal(const Wait& wait) {
+  if (wait.joins != nullptr) return absl::StrCat("for thread ", wait.joins->tid, " to end");
+  if (wait.object == nullptr) {
+    std::vector<std::string> children;
+    for (const Process* child : wait.holders) children.push_back(Named(*child));
+    return absl::StrCat("for ", Enumerate(children), " to end");
+  }
+  if (wait.act->op == Op::kLockFile) return absl::StrCat("for the lock on ", Describe(*wait.object));
+  if (wait.wants_space) return absl::StrCat("for room in ", Describe(*wait.object));
+  return absl::StrCat("for data in ", Describe(*wait.object));
+}
+
+std::string HeldBy(const Wait& wait) {
+  if (wait.object == nullptr) return "";
+  std::vector<std::string> holders;
+  for (const auto& copy : wait.copies) {
+    if (copy == nullptr) continue;
+    holders.push_back(absl::StrCat(Describe(*copy->process), " (fd ", copy->number, ")"));
+  }
+  if (holders.empty()) {
+    for (const Process* process : wait.holders) holders.push_back(Describe(*process));
+  }
+  const char* end = !wait.object->IsPipe()   ? wait.act->op == Op::kLockFile ? "" : "other end "
+                    : wait.wants_space ? "read end "
+                                       : "write end ";
+  return absl::StrCat("← ", end, "held by ", Enumerate(holders));
+}
+
+// Columns count characters, not bytes.
+size_t Width(const std::string& text) {
+  return static_cast<size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xc0) != 0x80; }));
+}
+
+}  // namespace
+
+std::string CallText(const Wait& wait) {
+  std::string name = CallName(wait.act->call);
+  if (wait.act->fd >= 0) absl::StrAppend(&name, "(", wait.act->fd, ")");
+  return name;
+}
+
+std::string WaitText(const Wait& wait) {
+  return absl::StrCat(ThreadName(wait), " waits in ", CallText(wait), " ", Goal(wait));
+}
+
+std::vector<std::string> Picture(const std::vector<Wait>& waits) {
+  constexpr size_t kMostRows = 16;
+  std::vector<std::vector<std::string>> rows;
+  for (const Wait& wait : waits) {
+    if (rows.size() == kMostRows) break;
+    rows.push_back({ThreadName(wait), absl::StrCat("waits in ", CallText(wait)), Goal(wait),
+                    HeldBy(wait)});
+  }
+  size_t width[4] = {};
+  for (const auto& row : rows) {
+    for (int i = 0; i < 4; ++i) width[i] = std::max(width[i], Width(row[i]));
+  }
+  std::vector<std::string> picture;
+  for (const auto& row : rows) {
+    std::string line;
+    for (int i = 0; i < 4; ++i) {
+      if (row[i].empty()) continue;
+      absl::StrAppend(&line, row[i]);
+      if (i < 3) line.append(width[i] - Width(row[i]) + 2, ' ');
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    picture.push_back(std::move(line));
+  }
+  if (waits.size() > kMostRows) {
+    picture.push_back(absl::StrCat("… and ", waits.size() - kMostRows, " more waits"));
+  }
+  return picture;
+}
+
+std::vector<Cycle> CyclesOf(const Deadlock& deadlock) {
+  Graph graph(deadlock);
+  std::vector<Cycle> cycles;
+  for (const auto& root : graph.Roots()) {
+    std::vector<Wait> waits;
+    for (const Wait& wait : deadlock.waits) {
+      if (std::find(root.begin(), root.end(), wait.thread) != root.end()) waits.push_back(wait);
+    }
+    if (waits.empty()) continue;
+    bool explained = false;
+    std::vector<const Object*> seen;
+    auto add = [&](CycleKind kind, const Wait& wait) {
+      explained = true;
+      if (wait.object != nullptr &&
+          std::find(seen.begin(), seen.end(), wait.object.get()) != seen.end()) {
+        return;
+      }
+      seen.push_back(wait.object.get());
+      cycles.push_back({kind, waits, wait});
+    };
+    for (const Wait& wait : waits) {
+      if (LacksEof(graph, wait)) add(CycleKind::kNoEof, wait);
+    }
+    for (const Wait& wait : waits) {
+      if (BlocksOnFullPipe(graph, wait)) add(CycleKind::kFullPipe, wait);
+    }
+    if (explained) continue;
+    // Point at a wait for bytes rather than at one for an end.
+    const Wait* at = &waits.front();
+    for (const Wait& wait : waits) {
+      if (wait.object != nullptr) {
+        at = &wait;
+        break;
+      }
+    }
+    cycles.push_back({CycleKind::kOther, waits, *at});
+  }
+  return cycles;
+}
+
+Site SiteOf(const Cycle& cycle) {
+  auto foreign = [](const Wait& wait) {
+    return wait.act->descriptor != nullptr ? wait.act->descriptor->survived_exec
+                                           : wait.thread->process->execed && wait.object != nullptr;
+  };
+  if (!foreign(cycle.at)) return cycle.at.act->site();
+  for (const Wait& wait : cycle.waits) {
+    if (wait.thread->process != cycle.at.thread->process && !foreign(wait)) return wait.act->site();
+  }
+  const auto& descriptor = cycle.at.act->descriptor;
+  if (descriptor != nullptr && descriptor->exec_site.stack != 0) return descriptor->exec_site;
+  const Process& process = *cycle.at.thread->process;
+  return process.born.stack != 0 ? process.born : cycle.at.act->site();
+}
+
+std::vector<uint64_t> SubjectsOf(const Cycle& cycle) {
+  std::vector<uint64_t> subjects;
+  auto add = [&](const Wait& wait) {
+    if (wait.object != nullptr) AddSubject(subjects, wait.object->id);
+    if (wait.act->descriptor != nullptr) AddSubject(subjects, wait.act->descriptor->id);
+    for (const auto& copy : wait.copies) {
+      if (copy == nullptr) continue;
+      AddSubject(subjects, copy->id);
+      AddSubject(subjects, copy->object()->id);
+    }
+  };
+  if (cycle.kind == CycleKind::kOther) {
+    for (const Wait& wait : cycle.waits) add(wait);
+  } else {
+    add(cycle.at);
+  }
+  return subjects;
+}
+
+std::vector<Step> StoryOf(const Model& model, const Cycle& cycle) {
+  constexpr size_t kMostWaits = 8;
+  std::vector<Step> story;
+  size_t told = 0;
+  for (const Wait& wait : cycle.waits) {
+    bool main = wait.act == cycle.at.act && wait.object == cycle.at.object;
+    if (!main && ++told > kMostWaits) continue;
+    if (main || cycle.kind == CycleKind::kOther) {
+      if (wait.act->descriptor != nullptr) AddSteps(story, LifeOf(model, wait.act->descriptor));
+      for (const auto& copy : wait.copies) {
+        if (copy != nullptr) AddSteps(story, LifeOf(model, copy));
+      }
+    }
+    AddSteps(story, {StepAt(WaitText(wait), wait.act->site())});
+  }
+  return story;
+}
+
+}  // namespace ipctrace
