@@ -280,7 +280,7 @@ void AddSubject(std::vector<uint64_t>& subjects, uint64_t id) {
 std::string Bytes(uint64_t count) { return absl::StrCat(count, count == 1 ? " byte" : " bytes"); }
 
 std::string StreamName(const Stream& stream) {
-  bool standard = stream.born.call != Call::fdopen && stream.born.call != Call::fopen;
+  bool standard = OpOf(stream.born.call) != Op::kStreamOpen;
   if (standard && stream.number == 0) return "stdin";
   if (standard && stream.number == 1) return "stdout";
   if (standard && stream.number == 2) return "stderr";
