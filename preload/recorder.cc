@@ -217,15 +217,16 @@ ThreadState* ThisThreadSlow() {
 void AbandonDeeper(ThreadState* thread, uint64_t sp) {
   stack_t alternate = {};
   Raw(SYS_sigaltstack, 0, Address(&alternate));
-  const bool on_alternate = (alternate.ss_flags & SS_ONSTACK) != 0;
   const uint64_t low = reinterpret_cast<uint64_t>(alternate.ss_sp);
+  const bool on_alternate = sp - low <= alternate.ss_size && alternate.ss_size != 0;
   while (thread->id.depth != 0) {
     const uint32_t last = thread->id.depth - 1;
     const OpenCall open = thread->open[last];
     const bool was_on_alternate = open.sp - low <= alternate.ss_size && alternate.ss_size != 0;
-    // A handler on the alternate stack runs inside the call it interrupted; a call on the alternate
-    // stack is over when its thread is back on the other.
-    if (on_alternate != was_on_alternate ? on_alternate : open.sp >= sp) break;
+    // What a handler calls has a lower stack pointer than the call that it interrupted: one that is
+    // equal was left. A handler on the alternate stack runs inside the call it interrupted; a call
+    // on the alternate stack is over when its thread is back on the other.
+    if (on_alternate != was_on_alternate ? on_alternate : open.sp > sp) break;
     Record* const record = open.record;
     if (record != nullptr && record != &lost_record) {
       const uint32_t head = record->head.load(std::memory_order_relaxed);

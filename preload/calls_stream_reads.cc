@@ -1,0 +1,195 @@
+// Reading from streams.
+#include <stdarg.h>
+#include <wchar.h>
+
+#include "preload/interpose.h"
+#include "preload/stream_acts.h"
+#include "preload/undeclared.h"
+
+#undef getc
+#undef getchar
+#undef getc_unlocked
+#undef getchar_unlocked
+#undef fgetc_unlocked
+#undef getwc
+#undef getwchar
+
+namespace ipctrace {
+
+// One character. The fast path is a tail call.
+#define GET(name, parameters, arguments, stream, has, nothing)  \
+  INTERPOSE(name) parameters {                                  \
+    if (has(stream)) return REAL(name) arguments;               \
+    StreamRead act(Call::name, stream);                         \
+    const auto result = REAL(name) arguments;                   \
+    act.Leave(result != nothing, result != nothing);            \
+    return result;                                              \
+  }
+GET(fgetc, (FILE* stream), (stream), stream, HasByte, EOF)
+GET(getc, (FILE* stream), (stream), stream, HasByte, EOF)
+GET(_IO_getc, (FILE* stream), (stream), stream, HasByte, EOF)
+GET(getchar, (), (), stdin, HasByte, EOF)
+GET(fgetc_unlocked, (FILE* stream), (stream), stream, HasByte, EOF)
+GET(getc_unlocked, (FILE* stream), (stream), stream, HasByte, EOF)
+GET(getchar_unlocked, (), (), stdin, HasByte, EOF)
+GET(__uflow, (FILE* stream), (stream), stream, HasByte, EOF)
+
+INTERPOSE(__underflow)(FILE* stream) {
+  if (HasByte(stream)) return REAL(__underflow)(stream);
+  StreamRead act(Call::__underflow, stream);
+  const int result = REAL(__underflow)(stream);
+  act.Leave(0, result != EOF);
+  return result;
+}
+
+INTERPOSE(getw)(FILE* stream) {
+  if (ReadAhead(stream) >= sizeof(int)) return REAL(getw)(stream);
+  StreamRead act(Call::getw, stream);
+  const int result = REAL(getw)(stream);
+  const bool got = (stream->_flags & (kStreamEof | kStreamError)) == 0;
+  act.Leave(got ? sizeof(int) : 0, got);
+  return result;
+}
+
+namespace {
+
+// Lines: served from the buffer if the newline is in it, or all the caller has room for.
+IPCTRACE_INLINE bool HasLine(const FILE* stream, size_t room, int end) {
+  const char* const from = stream->_IO_read_ptr;
+  if (from >= stream->_IO_read_end) return false;
+  const auto ahead = static_cast<size_t>(stream->_IO_read_end - from);
+  if (room <= ahead) return true;
+  return memchr(from, end, ahead) != nullptr;
+}
+
+}  // namespace
+
+#define GETS(name, parameters, arguments, room)                                              \
+  INTERPOSE(name) parameters {                                                               \
+    if (room <= 1 || HasLine(stream, static_cast<size_t>(room - 1), '\n')) {                  \
+      return REAL(name) arguments;                                                           \
+    }                                                                                        \
+    StreamRead act(Call::name, stream);                                                      \
+    char* const result = REAL(name) arguments;                                               \
+    act.Leave(result != nullptr ? strlen(result) : 0, result != nullptr);                    \
+    return result;                                                                           \
+  }
+GETS(fgets, (char* line, int size, FILE* stream), (line, size, stream), size)
+GETS(_IO_fgets, (char* line, int size, FILE* stream), (line, size, stream), size)
+GETS(fgets_unlocked, (char* line, int size, FILE* stream), (line, size, stream), size)
+GETS(__fgets_chk, (char* line, size_t room, int size, FILE* stream), (line, room, size, stream),
+     size)
+GETS(__fgets_unlocked_chk, (char* line, size_t room, int size, FILE* stream),
+     (line, room, size, stream), size)
+
+INTERPOSE(gets)(char* line) {
+  if (HasLine(stdin, ~size_t{0}, '\n')) return REAL(gets)(line);
+  StreamRead act(Call::gets, stdin);
+  char* const result = REAL(gets)(line);
+  act.Leave(result != nullptr ? strlen(result) + 1 : 0, result != nullptr);
+  return result;
+}
+
+INTERPOSE(__gets_chk)(char* line, size_t room) {
+  if (HasLine(stdin, ~size_t{0}, '\n')) return REAL(__gets_chk)(line, room);
+  StreamRead act(Call::__gets_chk, stdin);
+  char* const result = REAL(__gets_chk)(line, room);
+  act.Leave(result != nullptr ? strlen(result) + 1 : 0, result != nullptr);
+  return result;
+}
+
+// Blocks. libc multiplies size and count, reads bytes, and divides; asked for single bytes it tells
+// how many of a last, incomplete item it took.
+#define FREAD(name, parameters, prefix)                                                       \
+  INTERPOSE(name) parameters {                                                                \
+    const size_t bytes = size * count;                                                        \
+    if (bytes == 0 || bytes <= ReadAhead(stream)) return REAL(name)(FREAD_##prefix size, count, stream); \
+    StreamRead act(Call::name, stream);                                                       \
+    const size_t got = REAL(name)(FREAD_##prefix 1, bytes, stream);                           \
+    act.Leave(got, got != 0);                                                                 \
+    return got == bytes ? count : got / size;                                                 \
+  }
+#define FREAD_PLAIN data,
+#define FREAD_CHECKED data, room,
+FREAD(fread, (void* data, size_t size, size_t count, FILE* stream), PLAIN)
+FREAD(_IO_fread, (void* data, size_t size, size_t count, FILE* stream), PLAIN)
+FREAD(fread_unlocked, (void* data, size_t size, size_t count, FILE* stream), PLAIN)
+FREAD(__fread_chk, (void* data, size_t room, size_t size, size_t count, FILE* stream), CHECKED)
+FREAD(__fread_unlocked_chk, (void* data, size_t room, size_t size, size_t count, FILE* stream),
+      CHECKED)
+
+#define GETDELIM(name, parameters, arguments, end)                                \
+  INTERPOSE(name) parameters {                                                    \
+    if (HasLine(stream, ~size_t{0}, end)) return REAL(name) arguments;            \
+    StreamRead act(Call::name, stream);                                           \
+    const ssize_t result = REAL(name) arguments;                                  \
+    act.Leave(result > 0 ? static_cast<uint64_t>(result) : 0, result > 0);        \
+    return result;                                                                \
+  }
+GETDELIM(getline, (char** line, size_t* size, FILE* stream), (line, size, stream), '\n')
+GETDELIM(getdelim, (char** line, size_t* size, int end, FILE* stream), (line, size, end, stream),
+         end)
+GETDELIM(__getdelim, (char** line, size_t* size, int end, FILE* stream), (line, size, end, stream),
+         end)
+
+#define VSCANF(name, parameters, arguments, stream)         \
+  INTERPOSE(name) parameters {                              \
+    StreamRead act(Call::name, stream);                     \
+    const int result = REAL(name) arguments;                \
+    act.Leave(StreamRead::kUnknown, result > 0);            \
+    return result;                                          \
+  }
+#define SCANF(name, parameters, stream, real)               \
+  INTERPOSE(name) parameters {                              \
+    StreamRead act(Call::name, stream);                     \
+    va_list list;                                           \
+    va_start(list, format);                                 \
+    const int result = REAL(real)(stream, format, list);    \
+    va_end(list);                                           \
+    act.Leave(StreamRead::kUnknown, result > 0);            \
+    return result;                                          \
+  }
+VSCANF(vscanf, (const char* format, va_list list), (format, list), stdin)
+VSCANF(vfscanf, (FILE * stream, const char* format, va_list list), (stream, format, list), stream)
+VSCANF(__isoc99_vscanf, (const char* format, va_list list), (format, list), stdin)
+VSCANF(__isoc99_vfscanf, (FILE * stream, const char* format, va_list list), (stream, format, list),
+       stream)
+VSCANF(__isoc23_vscanf, (const char* format, va_list list), (format, list), stdin)
+VSCANF(__isoc23_vfscanf, (FILE * stream, const char* format, va_list list), (stream, format, list),
+       stream)
+SCANF(scanf, (const char* format, ...), stdin, vfscanf)
+SCANF(fscanf, (FILE * stream, const char* format, ...), stream, vfscanf)
+SCANF(__isoc99_scanf, (const char* format, ...), stdin, __isoc99_vfscanf)
+SCANF(__isoc99_fscanf, (FILE * stream, const char* format, ...), stream, __isoc99_vfscanf)
+SCANF(__isoc23_scanf, (const char* format, ...), stdin, __isoc23_vfscanf)
+SCANF(__isoc23_fscanf, (FILE * stream, const char* format, ...), stream, __isoc23_vfscanf)
+
+// Wide characters: how many bytes one took is the stream's business, so the buffer tells alone.
+
+#define GETW(name, parameters, arguments, stream)                  \
+  INTERPOSE(name) parameters {                                     \
+    StreamRead act(Call::name, stream);                            \
+    const wint_t result = REAL(name) arguments;                    \
+    act.Leave(StreamRead::kUnknown, result != WEOF);               \
+    return result;                                                 \
+  }
+GETW(fgetwc, (FILE* stream), (stream), stream)
+GETW(getwc, (FILE* stream), (stream), stream)
+GETW(getwchar, (), (), stdin)
+GETW(fgetwc_unlocked, (FILE* stream), (stream), stream)
+GETW(getwc_unlocked, (FILE* stream), (stream), stream)
+GETW(getwchar_unlocked, (), (), stdin)
+GETW(__wuflow, (FILE* stream), (stream), stream)
+GETW(__wunderflow, (FILE* stream), (stream), stream)
+
+#define GETWS(name)                                                  \
+  INTERPOSE(name)(wchar_t* line, int size, FILE* stream) {           \
+    StreamRead act(Call::name, stream);                              \
+    wchar_t* const result = REAL(name)(line, size, stream);          \
+    act.Leave(StreamRead::kUnknown, result != nullptr);              \
+    return result;                                                   \
+  }
+GETWS(fgetws)
+GETWS(fgetws_unlocked)
+
+}  // namespace ipctrace

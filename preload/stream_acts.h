@@ -1,0 +1,108 @@
+// How much a stream's call moved between its buffer and its descriptor. libc does not tell, but the
+// buffer's pointers before and after do:
+//
+//   read from the descriptor = given to the program - read-ahead before + read-ahead after
+//   written to it            = pending before + put out by the program - pending after
+//
+// A call that cannot touch the descriptor, because the buffer holds or takes all of it, leaves no
+// record and costs a comparison.
+#ifndef IPCTRACE_PRELOAD_STREAM_ACTS_H_
+#define IPCTRACE_PRELOAD_STREAM_ACTS_H_
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "preload/recorder.h"
+#include "preload/streams.h"
+
+namespace ipctrace {
+
+IPCTRACE_INLINE bool HasByte(const FILE* stream) {
+  return __builtin_expect(stream->_IO_read_ptr < stream->_IO_read_end, 1);
+}
+IPCTRACE_INLINE bool HasRoom(const FILE* stream) {
+  return __builtin_expect(stream->_IO_write_ptr < stream->_IO_write_end, 1);
+}
+
+// Bytes that can be put out without anything being written; with `line_buffered`, as long as there
+// is no newline among them.
+inline size_t Room(const FILE* stream, bool* line_buffered) {
+  constexpr int kLine = kStreamLineBuffered | kStreamPutting;
+  *line_buffered = (stream->_flags & kLine) == kLine;
+  if ((stream->_flags & kStreamUnbuffered) != 0) return 0;
+  const char* const end = *line_buffered ? stream->_IO_buf_end : stream->_IO_write_end;
+  return end > stream->_IO_write_ptr ? static_cast<size_t>(end - stream->_IO_write_ptr) : 0;
+}
+
+inline bool Fits(const FILE* stream, const void* data, size_t size) {
+  bool line_buffered;
+  if (size >= Room(stream, &line_buffered)) return false;
+  return !line_buffered || memchr(data, '\n', size) == nullptr;
+}
+
+// Whether the output of a printf is sure to fit. Knows the conversions that are in common use and
+// says no to the others.
+bool FormatFits(const FILE* stream, const char* format, va_list list);
+
+// A read, where libc tells how many bytes it gave (`consumed` of Leave).
+class StreamRead {
+ public:
+  IPCTRACE_INLINE StreamRead(Call call, FILE* stream)
+      : StreamRead(call, stream, reinterpret_cast<uint64_t>(__builtin_return_address(0)),
+                   reinterpret_cast<uint64_t>(__builtin_dwarf_cfa())) {}
+  IPCTRACE_INLINE StreamRead(Call call, FILE* stream, uint64_t return_address, uint64_t sp)
+      : act_(call, stream->_fileno, 0, return_address, sp), stream_(stream) {
+    Before();
+  }
+
+  static constexpr uint64_t kUnknown = ~uint64_t{0};
+  void Leave(uint64_t consumed, bool got);
+
+ private:
+  void Before();
+  Act act_;
+  FILE* stream_;
+  const char* read_ptr_;
+  const char* read_end_;
+  uint64_t ahead_;
+  uint64_t stdout_pending_;
+  int error_;
+};
+
+// A write, where libc tells how many bytes it took.
+class StreamWrite {
+ public:
+  IPCTRACE_INLINE StreamWrite(Call call, FILE* stream)
+      : StreamWrite(call, stream, reinterpret_cast<uint64_t>(__builtin_return_address(0)),
+                    reinterpret_cast<uint64_t>(__builtin_dwarf_cfa())) {}
+  IPCTRACE_INLINE StreamWrite(Call call, FILE* stream, uint64_t return_address, uint64_t sp)
+      : act_(call, stream->_fileno, 0, return_address, sp), stream_(stream) {
+    Before();
+  }
+  void Leave(uint64_t produced, bool success);
+
+ private:
+  void Before();
+  Act act_;
+  FILE* stream_;
+  uint64_t pending_;
+};
+
+// For calls that write out several streams: what they had pending before, and kStreamWrite facts
+// for those that have less of it afterwards.
+class ManyStreams {
+ public:
+  ManyStreams();
+  void Report();
+
+ private:
+  static constexpr int kMost = 16;
+  FILE* streams_[kMost];
+  uint64_t pending_[kMost];
+  int count_ = 0;
+};
+
+}  // namespace ipctrace
+
+#endif  // IPCTRACE_PRELOAD_STREAM_ACTS_H_
