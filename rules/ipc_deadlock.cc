@@ -1,0 +1,95 @@
+// ipc-deadlock: threads and processes that only wait for each other.
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "analyzer/model/cycles.h"
+#include "analyzer/model/model.h"
+#include "analyzer/model/rule.h"
+#include "analyzer/model/story.h"
+
+namespace ipctrace {
+namespace {
+
+class IpcDeadlock : public Rule {
+ public:
+  bool Watches(Op op) const override { return false; }
+
+  void DidDeadlock(const Deadlock& deadlock) override {
+    for (const Cycle& cycle : CyclesOf(deadlock)) {
+      if (cycle.kind == CycleKind::kOther && reported_.insert(cycle.waits[0].thread->id).second) {
+        Tell(cycle);
+      }
+    }
+  }
+
+ private:
+  static std::string Fix(const Cycle& cycle) {
+    size_t reads = 0, writes = 0, locks = 0, ends = 0;
+    bool wrote_before = false, socket = false;
+    for (const Wait& wait : cycle.waits) {
+      if (wait.act->op == Op::kLockFile) {
+        ++locks;
+      } else if (wait.object == nullptr) {
+        ++ends;
+      } else if (wait.wants_space) {
+        ++writes;
+      } else {
+        ++reads;
+        socket |= wait.object->kind == ObjectKind::kSocket;
+        if (wait.act->descriptor != nullptr) {
+          wrote_before |= wait.act->descriptor->usage.writes > 0;
+        }
+      }
+    }
+    std::string at = absl::StrCat(CallText(cycle.at), " of ", Named(*cycle.at.thread->process));
+    if (locks > 0) {
+      return "Take the locks in the same order everywhere, or let go of one before asking for the next";
+    }
+    if (writes > 1 || (writes > 0 && reads == 0)) {
+      return absl::StrCat("Read what the other side sends while there is still something to write "
+                          "(poll, or a thread that reads): before ",
+                          at);
+    }
+    if (reads > 0 && ends + reads == cycle.waits.size()) {
+      return absl::StrCat(
+          "One side must send first: before ", at, ", send what the other side waits for",
+          wrote_before && socket
+              ? ", flush it (fflush), or call shutdown(SHUT_WR) if the other side reads to end-of-file"
+              : " (and fflush it, if it went through a FILE*)");
+    }
+    return absl::StrCat("Break the circle at ", at, ": let one side go on before it waits");
+  }
+
+  void Tell(const Cycle& cycle) {
+    std::vector<std::string> parts;
+    std::set<const Thread*> threads;
+    std::set<const Process*> processes;
+    for (const Wait& wait : cycle.waits) {
+      if (!threads.insert(wait.thread).second) continue;
+      processes.insert(wait.thread->process);
+      if (parts.size() < 3) parts.push_back(WaitText(wait));
+    }
+    Finding finding;
+    std::string who = processes.size() > 1
+                          ? absl::StrCat(processes.size(), " processes wait for each other")
+                      : threads.size() > 1 ? absl::StrCat(threads.size(), " threads wait for each other")
+                                           : std::string("a process waits for itself");
+    finding.message = absl::StrCat(who, " and nobody else can wake them: ", Enumerate(parts));
+    if (threads.size() > 3) absl::StrAppend(&finding.message, ", …");
+    finding.fix = Fix(cycle);
+    finding.site = SiteOf(cycle);
+    finding.story = StoryOf(model(), cycle);
+    finding.picture = Picture(cycle.waits);
+    finding.subjects = SubjectsOf(cycle);
+    Report(std::move(finding));
+  }
+
+  std::set<uint32_t> reported_;  // by first thread
+};
+
+// A listener's or connection's copy that a server forgot is the cause, where that was found.
+REGISTER_RULE(IpcDeadlock, "ipc-deadlock", Severity::kError, {"socket-conn-leak"});
+
+}  // namespace
+}  // namespace ipctrace

@@ -1,0 +1,103 @@
+// pipe-wrong-end: read from the end for writing, or written to the end for reading.
+#include <errno.h>
+#include <fcntl.h>
+
+#include "absl/strings/str_cat.h"
+#include "analyzer/model/model.h"
+#include "analyzer/model/rule.h"
+#include "analyzer/model/story.h"
+
+namespace ipctrace {
+namespace {
+
+class PipeWrongEnd : public Rule {
+ public:
+  bool Watches(Op op) const override {
+    return op == Op::kRead || op == Op::kWrite || op == Op::kStreamRead || op == Op::kStreamWrite ||
+           op == Op::kReadAt || op == Op::kWriteAt || op == Op::kTransfer || op == Op::kStreamOpen;
+  }
+
+  void DidLeave(const Act& act) override {
+    if (act.err == 0) return;
+    switch (act.op) {
+      case Op::kRead:
+      case Op::kReadAt:
+      case Op::kStreamRead:
+        if (act.err == EBADF) Check(act, act.descriptor, /*reads=*/true);
+        return;
+      case Op::kWrite:
+      case Op::kWriteAt:
+      case Op::kStreamWrite:
+        if (act.err == EBADF) Check(act, act.descriptor, /*reads=*/false);
+        return;
+      case Op::kTransfer:
+        if (act.err != EBADF) return;
+        Check(act, act.descriptor, true);
+        Check(act, act.process->Find(static_cast<int>(act.a)), false);
+        return;
+      case Op::kStreamOpen: {
+        // fdopen refuses a mode that the descriptor does not have.
+        if (act.err != EINVAL || act.b != 0) return;
+        int access = static_cast<int>(act.c & O_ACCMODE);
+        if (access != O_WRONLY) Check(act, act.descriptor, true);
+        if (access != O_RDONLY) Check(act, act.descriptor, false);
+        return;
+      }
+      default:
+        return;
+    }
+  }
+
+ private:
+  void Check(const Act& act, const std::shared_ptr<Descriptor>& descriptor, bool reads) {
+    if (descriptor == nullptr || !descriptor->object()->IsPipe()) return;
+    const Description& end = *descriptor->description;
+    if (reads ? end.readable() : end.writable()) return;
+    // A program that was started with the wrong end cannot help it: whoever put it there can.
+    Site site = act.site();
+    for (const Descriptor* each = descriptor.get(); each != nullptr && descriptor->survived_exec;
+         each = each->from.get()) {
+      if (each->born.stack != 0) {
+        site = each->born;
+        break;
+      }
+    }
+    uint32_t cause = descriptor->object()->born.stack;
+    if (CountRepetition(site.stack, cause)) return;
+
+    std::string other;
+    for (const auto& [fd, each] : act.process->table) {
+      if (each->object() == descriptor->object() && each->description != descriptor->description &&
+          (reads ? each->description->readable() : each->description->writable())) {
+        other = absl::StrCat("fd ", fd);
+      }
+    }
+    Finding finding;
+    finding.message = absl::StrCat(Named(*act.process), reads ? " reads from fd " : " writes to fd ",
+                                   descriptor->number, ", which is the ", EndWord(end), " of a pipe (",
+                                   CallName(act.call), " fails)");
+    const char* role = reads ? "reading from is index 0" : "writing to is index 1";
+    finding.fix =
+        descriptor->survived_exec
+            ? absl::StrCat("Put the other end of the pipe at fd ", descriptor->number,
+                           " (dup2) before exec: the end for ", role, " of what pipe() filled")
+        : other.empty()
+            ? absl::StrCat("Use the other end of the pipe here (the end for ", role,
+                           " of what pipe() filled), and keep it open in ", InWhom(*act.process))
+            : absl::StrCat("Use ", other, " here: the end for ", role, " of what pipe() filled");
+    finding.site = site;
+    finding.cause_stack = cause;
+    finding.story = LifeOf(model(), descriptor);
+    AddSteps(finding.story,
+             {StepAt(absl::StrCat(CallOf(act), ", which failed: fd ", descriptor->number, " is ",
+                                  Describe(end)),
+                     act.site())});
+    finding.subjects = SubjectsOf(*descriptor);
+    Report(std::move(finding));
+  }
+};
+
+REGISTER_RULE(PipeWrongEnd, "pipe-wrong-end", Severity::kError, {});
+
+}  // namespace
+}  // namespace ipctrace
