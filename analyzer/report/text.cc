@@ -222,14 +222,16 @@ class TextWriter {
     Line("");
   }
 
-  void Say(const std::string& text) { Line(Bold("ipctrace:") + " " + text); }
+  // Where ipctrace itself failed, that sentence alone is marked as its own.
+  void Say(const std::string& text) {
+    Line((report_.problems.empty() ? Bold("ipctrace:") + " " : "          ") + text);
+  }
 
   void WriteSummary() {
     const std::string extent = absl::StrFormat(
         "%d process%s, %d call%s", report_.processes.size(), report_.processes.size() == 1 ? "" : "es",
         report_.coverage.records, report_.coverage.records == 1 ? "" : "s");
     const std::vector<std::string> holes = report_.Holes();
-    for (const std::string& problem : report_.problems) Say(EscapeTerminal(problem));
     if (report_.reason == FinishReason::kTimeout) {
       Say("the program did not end in the time that --timeout allows, and was ended");
     } else if (report_.reason == FinishReason::kDeadlock) {
@@ -249,6 +251,9 @@ class TextWriter {
       Say("no mistakes found in what was seen (" + extent + ")");
     } else {
       Say("no mistakes found (" + extent + ")");
+    }
+    for (const std::string& problem : report_.problems) {
+      Line(Bold("ipctrace:") + " " + EscapeTerminal(problem));
     }
   }
 

@@ -1,0 +1,265 @@
+// ipctrace run: starts the program with the library in it, follows it, and reports.
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "analyzer/cli/commands.h"
+#include "analyzer/cli/program.h"
+#include "analyzer/cli/tracing.h"
+#include "analyzer/live/session.h"
+#include "preload/trace/format.h"
+
+extern char** environ;
+
+namespace ipctrace {
+namespace {
+
+volatile sig_atomic_t end_signal = 0;  // SIGTERM or SIGHUP that ipctrace got
+
+// What ipctrace does with signals while it runs, and how they were: the program gets them as
+// ipctrace itself got them.
+class Signals {
+ public:
+  Signals() {
+    // ^C and ^\ are for the program, which is in the same process group; its end ends the run.
+    Set(SIGINT, SIG_IGN);
+    Set(SIGQUIT, SIG_IGN);
+    Set(SIGPIPE, SIG_IGN);  // a report to a closed pipe is an error to tell, not a death
+    Set(SIGCHLD, SIG_DFL);  // if it was ignored, wait would not say how the program ended
+    for (const int signal : {SIGTERM, SIGHUP}) {
+      const auto before = Set(signal, [](int number) { end_signal = number; });
+      if (before.sa_handler == SIG_IGN) sigaction(signal, &before, nullptr);  // nohup
+    }
+  }
+  // In the child, before exec.
+  void Restore() const {
+    for (size_t i = 0; i < count_; ++i) sigaction(saved_[i].first, &saved_[i].second, nullptr);
+  }
+
+ private:
+  struct sigaction Set(int signal, void (*handler)(int)) {
+    struct sigaction action {};
+    action.sa_handler = handler;
+    sigaction(signal, &action, &saved_[count_].second);
+    saved_[count_].first = signal;
+    return saved_[count_++].second;
+  }
+  std::array<std::pair<int, struct sigaction>, 8> saved_{};
+  size_t count_ = 0;
+};
+
+// The library: where it is installed, beside the binary, or in the build tree.
+absl::StatusOr<std::string> FindLibrary() {
+  if (const char* path = getenv("IPCTRACE_LIBRARY"); path != nullptr && *path != '\0') {
+    if (access(path, R_OK) == 0) return std::string(path);
+    return absl::NotFoundError(absl::StrCat("cannot read ", path, ", which IPCTRACE_LIBRARY names: ", strerror(errno)));
+  }
+  char self[4096];
+  const ssize_t size = readlink("/proc/self/exe", self, sizeof(self));
+  std::string directory(self, size > 0 ? static_cast<size_t>(size) : 0);
+  directory.resize(directory.rfind('/') == std::string::npos ? 0 : directory.rfind('/'));
+  const std::string parent = directory.substr(0, directory.rfind('/'));
+  for (const std::string& path : {parent + "/lib/libipctrace.so", directory + "/libipctrace.so",
+                                  parent + "/preload/libipctrace.so"}) {
+    if (access(path.c_str(), R_OK) != 0) continue;
+    if (path.find_first_of(" :") == std::string::npos) return path;
+    return absl::FailedPreconditionError(
+        absl::StrCat("the library's path ", path, " has a space or a colon in it, which LD_PRELOAD cannot carry"));
+  }
+  return absl::NotFoundError(absl::StrCat("libipctrace.so is neither in ", parent, "/lib nor beside ipctrace"));
+}
+
+// The program's environment: ours, but for LD_PRELOAD and the session.
+std::vector<std::string> Environment(const std::string& preload, const std::string& session) {
+  const std::string session_name = absl::StrCat(kSessionVariable, "=");
+  std::vector<std::string> variables;
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    const std::string_view text = *variable;
+    if (!text.starts_with("LD_PRELOAD=") && !text.starts_with(session_name)) variables.emplace_back(text);
+  }
+  variables.push_back("LD_PRELOAD=" + preload);
+  variables.push_back(session_name + session);
+  return variables;
+}
+
+std::vector<char*> Pointers(std::vector<std::string>& strings) {
+  std::vector<char*> pointers;
+  for (std::string& text : strings) pointers.push_back(text.data());
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// Starts the program: same process group, same terminal, same descriptors, signals as they were.
+absl::StatusOr<pid_t> Start(const Program& program, std::vector<std::string> argv,
+                            std::vector<std::string> environment, const Signals& signals) {
+  std::vector<std::string> shell = {"sh", program.path};
+  if (program.shell_script) shell.insert(shell.end(), argv.begin() + 1, argv.end());
+  std::vector<char*> arguments = Pointers(program.shell_script ? shell : argv);
+  std::vector<char*> variables = Pointers(environment);
+  const char* path = program.shell_script ? "/bin/sh" : program.path.c_str();
+
+  int failure[2];  // carries execve's errno; close-on-exec, so the program never has it
+  if (pipe2(failure, O_CLOEXEC) != 0) return absl::InternalError(absl::StrCat("cannot make a pipe: ", strerror(errno)));
+  const pid_t pid = fork();
+  if (pid == 0) {
+    signals.Restore();
+    execve(path, arguments.data(), variables.data());
+    const int error = errno;
+    [[maybe_unused]] const ssize_t written = write(failure[1], &error, sizeof(error));
+    _exit(kExitFailure);
+  }
+  close(failure[1]);
+  int error = pid < 0 ? errno : 0;
+  if (pid > 0 && read(failure[0], &error, sizeof(error)) > 0) waitpid(pid, nullptr, 0);
+  close(failure[0]);
+  if (pid < 0) return absl::InternalError(absl::StrCat("cannot fork: ", strerror(error)));
+  if (error != 0) return absl::InternalError(absl::StrCat("cannot run ", argv[0], ": ", strerror(error)));
+  return pid;
+}
+
+class Run {
+ public:
+  Run(const Options& options, const Signals& signals) : options_(options), signals_(signals), tracing_(options) {}
+
+  int Main() {
+    // 1. What could go wrong is found out before the program runs.
+    if (options_.arguments.empty()) return Fail("run needs a program: ipctrace run [options] -- PROGRAM ARGS");
+    const auto program = FindProgram(options_.arguments[0], getenv("PATH"));
+    if (!program.ok()) return Fail(std::string(program.status().message()));
+    const auto library = FindLibrary();
+    if (!library.ok()) return Fail(std::string(library.status().message()));
+    if (const absl::Status status = tracing_.Open(); !status.ok()) return Fail(std::string(status.message()));
+
+    // 2. The session, then the program in it.
+    const std::string path = LiveSession::NewPath();
+    SessionConfig config;
+    config.argv = options_.arguments;
+    auto session = LiveSession::Create(path, config);
+    if (!session.ok()) return Fail(std::string(session.status().message()));
+    session_ = *std::move(session);
+    const auto pid = Start(*program, options_.arguments,
+                           Environment(PreloadValue(*program, *library, getenv("LD_PRELOAD")), path), signals_);
+    if (!pid.ok()) return Fail(std::string(pid.status().message()));
+    pid_ = *pid;
+
+    // 3. Follow it to its end, or to the reason for ending it.
+    const FinishReason reason = Follow();
+    session_->Finish(&tracing_, reason);
+    if (reason != FinishReason::kEnded) KillAll();
+
+    // 4. Report.
+    return Conclude(reason);
+  }
+
+ private:
+  // Hands on what has come, and sleeps until there may be more (or the program ended). Returns
+  // whether everything that can be known now is known.
+  bool Step() {
+    const absl::Duration pause = session_->Step(&tracing_);
+    if (!ended_) Reap(pause == absl::ZeroDuration() ? 0 : WaitMilliseconds(pause));
+    else if (pause > absl::ZeroDuration()) absl::SleepFor(std::min(pause, absl::Milliseconds(20)));
+    return pause > absl::ZeroDuration();
+  }
+
+  static int WaitMilliseconds(absl::Duration pause) {
+    return static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(pause), 1, 100));
+  }
+
+  void Reap(int milliseconds) {
+    if (process_fd_ < 0) process_fd_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));  // close-on-exec by itself
+    pollfd waiting{process_fd_, POLLIN, 0};  // a negative one only sleeps
+    if (poll(&waiting, 1, process_fd_ < 0 ? std::min(milliseconds, 5) : milliseconds) == 0 && process_fd_ >= 0) return;
+    if (waitpid(pid_, &wait_status_, WNOHANG) != pid_) return;
+    ended_ = true;
+    close(process_fd_);
+    process_fd_ = -1;
+    session_->DidEnd(pid_, wait_status_, &tracing_);
+  }
+
+  FinishReason Follow() {
+    const absl::Time start = absl::Now();
+    absl::Time linger_until = absl::InfiniteFuture();
+    while (true) {
+      const bool quiet = Step();
+      if (ended_ && linger_until == absl::InfiniteFuture()) linger_until = absl::Now() + options_.linger;
+      if (ended_ && quiet && session_->LivePids().empty()) return FinishReason::kEnded;
+      if (absl::Now() >= linger_until) return FinishReason::kEnded;
+      if (end_signal != 0) return FinishReason::kInterrupted;
+      if (absl::Now() - start >= options_.timeout) return ended_ ? FinishReason::kEnded : FinishReason::kTimeout;
+      if (!quiet || !session_->CheckDeadlock(tracing_.model(), &tracing_)) continue;
+      if (options_.on_deadlock != OnDeadlock::kWait) {
+        if (!ended_) return FinishReason::kDeadlock;
+        // The first process ended as it should; the ones it left behind hang for ever.
+        left_behind_hang_ = true;
+        return FinishReason::kEnded;
+      }
+      SayItHangs();
+    }
+  }
+
+  // --on-deadlock=wait: the report comes at once, and again when the run is over.
+  void SayItHangs() {
+    if (said_it_hangs_) return;
+    said_it_hangs_ = true;
+    tracing_.file().Write(tracing_.MakeReport(FinishReason::kDeadlock)).IgnoreError();
+  }
+
+  void KillAll() {
+    const int signal = end_signal != 0 ? end_signal : SIGKILL;  // one that hangs heeds no other
+    for (const int32_t pid : session_->LivePids()) {
+      if (pid != pid_) kill(pid, signal);
+    }
+    if (ended_) return;
+    kill(pid_, signal);
+    for (int i = 0; i < 50 && waitpid(pid_, nullptr, WNOHANG) == 0; ++i) absl::SleepFor(absl::Milliseconds(20));
+    kill(pid_, SIGKILL);
+  }
+
+  int Conclude(FinishReason reason) {
+    if (left_behind_hang_) KillAll();
+    Report report = tracing_.MakeReport(reason);
+    // wait(2) is surer than the trace.
+    if (ended_ && WIFEXITED(wait_status_)) report.ending = {Ending::kStatus, WEXITSTATUS(wait_status_)};
+    if (ended_ && WIFSIGNALED(wait_status_)) report.ending = {Ending::kSignal, WTERMSIG(wait_status_)};
+    int status = kExitTimeout;
+    if (reason == FinishReason::kInterrupted) status = 128 + end_signal;
+    if (reason == FinishReason::kEnded) {
+      status = WIFSIGNALED(wait_status_) ? 128 + WTERMSIG(wait_status_) : WEXITSTATUS(wait_status_);
+    }
+    status = FindingsStatus(options_, report, status);
+    if (!session_->heard()) {
+      report.problems.push_back(absl::StrCat("could not trace ", options_.arguments[0],
+                                             ": the library was not loaded into it"));
+    }
+    return tracing_.Finish(std::move(report)) ? status : kExitFailure;
+  }
+
+  const Options& options_;
+  const Signals& signals_;
+  Tracing tracing_;
+  std::unique_ptr<LiveSession> session_;
+  pid_t pid_ = 0;
+  int process_fd_ = -1;
+  bool ended_ = false;
+  int wait_status_ = 0;
+  bool said_it_hangs_ = false, left_behind_hang_ = false;
+};
+
+}  // namespace
+
+int RunCommand(const Options& options) {
+  const Signals signals;
+  return Run(options, signals).Main();
+}
+
+}  // namespace ipctrace
