@@ -55,11 +55,16 @@ class ExitStatus(Command):
         for severity, status in (("error", 0), ("warning", 42), ("note", 42)):
             run = self.ipctrace("run", "--error-exitcode=42", "--fail-on=" + severity, "--", program)
             self.assertEqual(status, run.status, severity)
+        self.assertEqual(1, self.ipctrace("run", "--fail-on=warning", "--", program).status)
 
     def test_is_124_after_the_timeout(self):
         run = self.run_traced(["sleep", "100"], timeout=1)
         self.assertEqual(124, run.status)
         self.assertEqual({"timeout": True}, run.report["exit"])
+
+    def test_is_124_after_a_hang(self):
+        program = self.compile("samples/lecture/pipe_eof_never.c")
+        self.assertEqual(124, self.ipctrace("run", "--", program).status)
 
 
 class WhatGoesWrong(Command):
