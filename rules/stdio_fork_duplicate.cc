@@ -1,0 +1,103 @@
+// stdio-fork-duplicate: output waited in a buffer at fork, which copied the buffer, and more than
+// one of the copies was written out.
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "analyzer/model/model.h"
+#include "analyzer/model/rule.h"
+#include "analyzer/model/story.h"
+
+namespace ipctrace {
+namespace {
+
+class StdioForkDuplicate : public Rule {
+ public:
+  bool Watches(Op op) const override { return false; }
+
+  void DidFork(const Process& parent, const Process& child, const Act* act) override {
+    for (const auto& [address, copy] : child.streams) {
+      if (copy->inherited_pending == 0) continue;
+      auto it = parent.streams.find(address);
+      if (it == parent.streams.end()) continue;
+      size_t family = FamilyOf(parent, it->second);
+      families_[family].push_back({copy, &child, 0, copy->inherited_pending, child.born});
+      family_of_[copy->id] = family;
+    }
+  }
+
+  void DidFinish() override {
+    for (const std::vector<Copy>& family : families_) Judge(family);
+  }
+
+ private:
+  struct Copy {
+    std::shared_ptr<Stream> stream;
+    const Process* process = nullptr;
+    uint64_t flushes = 0;  // of the stream when the copy was made
+    uint64_t bytes = 0;
+    Site fork;  // that made it; nowhere for the first
+
+    bool written() const { return stream->flushes > flushes; }
+  };
+
+  // The family of the bytes that wait in `stream`: the one of an earlier fork if it has written
+  // nothing since, else a new one.
+  size_t FamilyOf(const Process& process, const std::shared_ptr<Stream>& stream) {
+    if (auto known = family_of_.find(stream->id); known != family_of_.end()) {
+      for (const Copy& copy : families_[known->second]) {
+        if (copy.stream == stream && !copy.written()) return known->second;
+      }
+    }
+    families_.push_back({{stream, &process, stream->flushes, stream->pending, Site()}});
+    return family_of_[stream->id] = families_.size() - 1;
+  }
+
+  void Judge(const std::vector<Copy>& family) {
+    std::vector<const Copy*> written;
+    for (const Copy& copy : family) {
+      if (copy.written()) written.push_back(&copy);
+    }
+    for (size_t i = 1; i < written.size(); ++i)
+      Report(Duplicate(*written[0], *written[i], family[0]));
+  }
+
+  Finding Duplicate(const Copy& first, const Copy& second, const Copy& original) {
+    const Stream& stream = *original.stream;
+    std::string name = StreamName(stream);
+    Finding finding;
+    finding.site = second.fork;
+    finding.message = absl::StrCat(
+        Bytes(second.bytes), " that ", Named(*original.process), " had printed to ", name,
+        " came out twice: they were still in the buffer when fork copied it, and ",
+        Named(*first.process), " and ", Named(*second.process), " both wrote them out");
+    finding.fix = absl::StrCat("call fflush(", stream.number == 1 ? "stdout" : "NULL",
+                               ") right before fork, or let the child leave by _exit");
+    finding.subjects = {stream.id, first.stream->id, second.stream->id};
+    if (auto descriptor = stream.descriptor.lock()) {
+      AddSteps(finding.story, LifeOf(model(), descriptor));
+    }
+    AddSteps(finding.story,
+             {StepAt(absl::StrCat("fork made ", Named(*second.process), " and copied the ",
+                                  Bytes(second.bytes), " in ", name, "'s buffer"),
+                     second.fork)});
+    for (const Copy* copy : {&first, &second}) {
+      AddSteps(finding.story, {StepAt(absl::StrCat(Named(*copy->process), " wrote its buffer out (",
+                                                   NameOf(copy->stream->last_flush.call), ")"),
+                                      copy->stream->last_flush)});
+    }
+    return finding;
+  }
+
+  // Copies of the same bytes; the first is where they were printed.
+  std::vector<std::vector<Copy>> families_;
+  absl::flat_hash_map<uint64_t, size_t> family_of_;  // by Stream::id
+};
+
+REGISTER_RULE(StdioForkDuplicate, "stdio-fork-duplicate", Severity::kError, {});
+
+}  // namespace
+}  // namespace ipctrace
