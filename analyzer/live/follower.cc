@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <utility>
 
 #include "preload/trace/calls.h"
 #include "preload/trace/session_file.h"
@@ -76,7 +77,12 @@ void Follower::TakeChunks() {
   std::erase_if(waiting_, [&](const Ticket& ticket) {
     return TakeChunk(ticket.number) || now - ticket.seen > kGivenUp * patience_;
   });
-  if (waiting_.size() != before) RefillRing();
+  if (waiting_.size() == before) return;
+  RefillRing();
+  // Told only now: what they call may come back here.
+  for (auto [process, pid] : std::exchange(begun_, {})) {
+    if (on_process) on_process(process, pid);
+  }
 }
 
 bool Follower::TakeChunk(uint64_t ticket) {
@@ -124,7 +130,7 @@ void Follower::Began(uint32_t process, int32_t pid) {
     }
     image->second = std::max(image->second, process);
   }
-  if (on_process) on_process(process, pid);
+  begun_.emplace_back(process, pid);
 }
 
 Record* Follower::At(Stream& stream, uint64_t seq, Chunk** chunk) {

@@ -118,6 +118,7 @@ class Follower {
     uint64_t seen;  // ticks
   };
   std::vector<Ticket> waiting_;  // claimed, their chunk's header not yet written; ascending
+  std::vector<std::pair<uint32_t, int32_t>> begun_;  // processes and pids on_process is to hear of
   std::vector<uint32_t> free_;   // chunks to be put into the ring
   absl::flat_hash_map<uint32_t, std::unique_ptr<Stream>> streams_;  // by thread id
   absl::flat_hash_map<uint32_t, int32_t> processes_;                // id -> pid
