@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -38,7 +39,12 @@ void AtExit(int status, void*) {
   Fact end(Call::fact_process_exit);
   end->a = static_cast<uint64_t>(static_cast<int64_t>(status));
   end.Done();
-  WaitForReport();
+  if (session.first_of_bare) {
+    // What the streams hold is to come before the report. This is the very clean-up that exit does
+    // next, without the locks that fflush would wait for.
+    REAL(fcloseall)();
+    WaitForReport();
+  }
 }
 
 void BeforeFork(Act& act) {
