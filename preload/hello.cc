@@ -4,9 +4,11 @@
 #include <link.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/auxv.h>
 
 #include "preload/descriptor_facts.h"
 #include "preload/raw.h"
+#include "preload/readable.h"
 #include "preload/recorder.h"
 
 namespace ipctrace {
@@ -29,29 +31,34 @@ size_t Hex(char* out, uint64_t value) {
   return digits;
 }
 
-int WriteModule(dl_phdr_info* info, size_t, void* argument) {
-  auto* const writer = static_cast<BlobWriter*>(argument);
+void WriteObject(BlobWriter* writer, uint64_t bias, const ElfW(Phdr)* segments, int count,
+                 const char* path) {
   uint64_t start = ~uint64_t{0};
   uint64_t end = 0;
-  for (int i = 0; i < info->dlpi_phnum; ++i) {
-    const ElfW(Phdr)& segment = info->dlpi_phdr[i];
+  for (int i = 0; i < count; ++i) {
+    const ElfW(Phdr)& segment = segments[i];
     if (segment.p_type != PT_LOAD) continue;
-    if (info->dlpi_addr + segment.p_vaddr < start) start = info->dlpi_addr + segment.p_vaddr;
-    if (info->dlpi_addr + segment.p_vaddr + segment.p_memsz > end) {
-      end = info->dlpi_addr + segment.p_vaddr + segment.p_memsz;
+    if (bias + segment.p_vaddr < start) start = bias + segment.p_vaddr;
+    if (bias + segment.p_vaddr + segment.p_memsz > end) {
+      end = bias + segment.p_vaddr + segment.p_memsz;
     }
   }
-  if (start >= end) return 0;
+  if (start >= end) return;
   char line[64];
-  size_t used = Hex(line, info->dlpi_addr);
+  size_t used = Hex(line, bias);
   line[used++] = ' ';
   used += Hex(line + used, start);
   line[used++] = ' ';
   used += Hex(line + used, end);
   line[used++] = ' ';
   writer->Write(line, used);
-  writer->Write(info->dlpi_name, strlen(info->dlpi_name));
+  writer->Write(path, strlen(path));
   writer->Write("\n", 1);
+}
+
+int WriteModule(dl_phdr_info* info, size_t, void* argument) {
+  WriteObject(static_cast<BlobWriter*>(argument), info->dlpi_addr, info->dlpi_phdr,
+              info->dlpi_phnum, info->dlpi_name);
   return 0;
 }
 
@@ -146,6 +153,32 @@ void SayHello(ThreadState* thread, int argc, char** argv, bool first) {
   if (!WriteDescriptors(hello)) hello->b |= kHelloNoProc;
   WriteDispositions(hello);
   hello.Done();
+}
+
+void SayModulesUnlocked(ThreadState* thread) {
+  if (_r_debug.r_state != r_debug::RT_CONSISTENT) return;
+  session.loads_pending = false;
+  Fact fact(thread, Call::fact_modules, -1);
+  if (fact.record() == &lost_record) return;
+  BlobWriter writer(thread, fact.record(), BlobTag::kModules);
+  for (const link_map* map = _r_debug.r_map; map != nullptr; map = map->l_next) {
+    if (map == _r_debug.r_map) {  // the executable: its headers need not lie at its bias
+      WriteObject(&writer, map->l_addr,
+                  reinterpret_cast<const ElfW(Phdr)*>(getauxval(AT_PHDR)),
+                  static_cast<int>(getauxval(AT_PHNUM)), "");
+      continue;
+    }
+    const auto* header = reinterpret_cast<const ElfW(Ehdr)*>(map->l_addr);
+    if (map->l_addr == 0 || !Readable(header, sizeof(*header)) ||
+        memcmp(header->e_ident, ELFMAG, SELFMAG) != 0) {
+      continue;
+    }
+    WriteObject(&writer, map->l_addr,
+                reinterpret_cast<const ElfW(Phdr)*>(map->l_addr + header->e_phoff),
+                header->e_phnum, map->l_name);
+  }
+  writer.Finish();
+  fact.Done();
 }
 
 void SayModules() {

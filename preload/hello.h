@@ -14,6 +14,10 @@ void SayHello(ThreadState* thread, int argc, char** argv, bool first);
 // kModules: the loaded objects have changed.
 void SayModules();
 
+// The same in any context: without the loader's lock, from what it shows to debuggers. Does nothing,
+// and is to be tried again (session.loads_pending), while the loader is at work.
+void SayModulesUnlocked(ThreadState* thread);
+
 }  // namespace ipctrace
 
 #endif  // IPCTRACE_PRELOAD_HELLO_H_

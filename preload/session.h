@@ -18,7 +18,8 @@ struct Session {
   bool started;   // the constructor's work is done, or has been given up
   bool payload;   // kOptionPayload
   bool threaded;  // a second thread was started, ever
-  uint32_t process;  // this process's id in the trace
+  bool loads_pending;  // dlopen was called, and kModules not yet written
+  uint32_t process;    // this process's id in the trace
 
   SessionHeader* header;
   std::atomic<uint64_t>* ring;

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "preload/hello.h"
 #include "preload/raw.h"
 #include "preload/recorder.h"
 
@@ -43,6 +44,7 @@ uint64_t MixCallers(const ThreadState* thread, uint64_t key, uint64_t sp) {
 
 uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t key, uint64_t return_address,
                    uint64_t sp) {
+  if (__builtin_expect(session.loads_pending, 0)) SayModulesUnlocked(thread);
   StackCopy copy = {};
   __asm__ volatile("movq %%rbx, %0" : "=m"(copy.rbx));
   __asm__ volatile("movq %%rbp, %0" : "=m"(copy.rbp));

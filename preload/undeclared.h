@@ -3,6 +3,8 @@
 #define IPCTRACE_PRELOAD_UNDECLARED_H_
 
 #include <poll.h>
+#include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -23,6 +25,8 @@ ssize_t __recv_chk(int, void*, size_t, size_t, int);
 ssize_t __recvfrom_chk(int, void*, size_t, size_t, int, sockaddr*, socklen_t*);
 int __poll_chk(pollfd*, nfds_t, int, size_t);
 int __ppoll_chk(pollfd*, nfds_t, const timespec*, const sigset_t*, size_t);
+void __longjmp_chk(__jmp_buf_tag*, int) __attribute__((noreturn));
+__sighandler_t bsd_signal(int, __sighandler_t) noexcept;
 int __dprintf_chk(int, int, const char*, ...);
 int __vdprintf_chk(int, int, const char*, va_list);
 
