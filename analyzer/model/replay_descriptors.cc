@@ -192,6 +192,9 @@ void Replay::NoteLate(const Act& act) {
     // Questions whether a number is open, and the preparations of those who sweep over all numbers.
     case Op::kProbe:
     case Op::kFdFlags:
+    // A FILE* whose descriptor was closed behind it: a mistake of another kind.
+    case Op::kStreamClose:
+    case Op::kPclose:
       return;
     case Op::kDup:
       if (act.err == EBADF && act.call == Call::dup) note(act.fd);

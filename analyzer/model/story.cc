@@ -277,6 +277,57 @@ void AddSubject(std::vector<uint64_t>& subjects, uint64_t id) {
   if (std::find(subjects.begin(), subjects.end(), id) == subjects.end()) subjects.push_back(id);
 }
 
+LateVerdict JudgeLate(const Descriptor& closed,
+                      const std::function<bool(uint32_t, uint32_t)>& same_place) {
+  LateVerdict verdict;
+  for (const LateCall& call : closed.late) {
+    // Who closes every number there is does not mean this one.
+    if (call.run != nullptr && call.run->blanks >= 2) continue;
+    verdict.calls.push_back(call);
+  }
+  if (verdict.calls.empty()) return verdict;
+  auto is_close = [](const LateCall& call) { return call.op == Op::kClose || call.op == Op::kDirClose; };
+  const LateCall& first = verdict.calls.front();
+  verdict.kind = is_close(first) ? LateKind::kDoubleClose : LateKind::kUse;
+
+  // Was it closed by its owner? Not, it seems, where the number had belonged to something from
+  // elsewhere before, and the close fits that one better.
+  const Descriptor* before = closed.predecessor.get();
+  if (before == nullptr || closed.death != Death::kClosed || before->death != Death::kClosed) {
+    return verdict;
+  }
+  auto same = [&](const Site& a, const Site& b) {
+    return a.stack == b.stack || (a.stack != 0 && b.stack != 0 && same_place(a.stack, b.stack));
+  };
+  if (same(before->born, closed.born)) return verdict;
+  bool unused = !closed.usage.Used() && closed.usage.write_bytes == 0 && closed.usage.passed == 0;
+  bool same_closer = same(before->died, closed.died);
+  bool owner_closes_later = false, closer_returns = false;
+  for (const LateCall& call : verdict.calls) {
+    if (same(call.site, closed.died)) {
+      closer_returns = true;
+    } else if (is_close(call)) {
+      owner_closes_later = true;
+    }
+  }
+  bool closer_knew_the_other =
+      closed.died.tid != closed.born.tid && first.site.tid == closed.born.tid &&
+      (before->born.tid == closed.died.tid ||
+       (before->usage.last && before->usage.last->tid == closed.died.tid));
+  if (closer_returns && is_close(first)) return verdict;
+  if (unused || same_closer || closer_knew_the_other || (owner_closes_later && !is_close(first))) {
+    verdict.kind = LateKind::kStaleClose;
+  }
+  return verdict;
+}
+
+bool IsShell(const Process& process) {
+  static const char* const kShells[] = {"bash", "dash", "sh", "zsh", "ksh", "ksh93", "mksh",
+                                        "fish", "tcsh", "csh", "busybox"};
+  return std::any_of(std::begin(kShells), std::end(kShells),
+                     [&](const char* shell) { return process.name == shell; });
+}
+
 std::string Bytes(uint64_t count) { return absl::StrCat(count, count == 1 ? " byte" : " bytes"); }
 
 std::string StreamName(const Stream& stream) {

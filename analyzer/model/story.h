@@ -5,6 +5,7 @@
 #ifndef IPCTRACE_ANALYZER_MODEL_STORY_H_
 #define IPCTRACE_ANALYZER_MODEL_STORY_H_
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -74,6 +75,24 @@ std::string HowToClose(const Descriptor& descriptor);
 // Ids for Finding::subjects: the descriptor and what it refers to.
 std::vector<uint64_t> SubjectsOf(const Descriptor& descriptor);
 void AddSubject(std::vector<uint64_t>& subjects, uint64_t id);
+
+// What the calls on a descriptor's number after its close (Descriptor::late) amount to.
+enum class LateKind {
+  kNone,        // nothing: a sweep over all numbers
+  kDoubleClose, // the first of them is another close
+  kUse,         // the first of them is a use
+  kStaleClose,  // the close itself was the mistake: meant for what had the number before, it hit this
+};
+struct LateVerdict {
+  LateKind kind = LateKind::kNone;
+  std::vector<LateCall> calls;  // without sweeps
+};
+// `same_place` is Rule::SamePlace.
+LateVerdict JudgeLate(const Descriptor& closed,
+                      const std::function<bool(uint32_t, uint32_t)>& same_place);
+
+// A program whose business it is to start others with the descriptors that its script names.
+bool IsShell(const Process& process);
 
 // "3 bytes", "1 byte".
 std::string Bytes(uint64_t count);

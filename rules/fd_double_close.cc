@@ -1,0 +1,99 @@
+// fd-double-close: close of a descriptor that this process had already closed.
+#include <errno.h>
+
+#include <map>
+
+#include "absl/strings/str_cat.h"
+#include "analyzer/model/model.h"
+#include "analyzer/model/rule.h"
+#include "analyzer/model/story.h"
+
+namespace ipctrace {
+namespace {
+
+class FdDoubleClose : public Rule {
+ public:
+  // A stale close succeeds; what fails then is some use of what it hit.
+  bool Watches(Op op) const override { return op != Op::kHello && op != Op::kStreamState; }
+
+  void DidLeave(const Act& act) override {
+    if (act.err != EBADF || act.fd < 0) return;
+    Note(*act.process, act.fd);
+    if (act.op == Op::kTransfer) Note(*act.process, static_cast<int>(act.a));
+    if (act.op == Op::kEpollCtl) Note(*act.process, static_cast<int>(act.b));
+  }
+
+  void DidFinish() override { Judge(); }
+
+ private:
+  void Note(const Process& process, int fd) {
+    auto it = process.gone.find(fd);
+    if (it == process.gone.end() || it->second->late.empty()) return;
+    suspects_[it->second->id] = it->second;
+    if (suspects_.size() > kManySuspects) Judge();
+  }
+
+  void Judge() {
+    for (const auto& [id, closed] : suspects_) {
+      LateVerdict verdict =
+          JudgeLate(*closed, [this](uint32_t a, uint32_t b) { return SamePlace(a, b); });
+      if (verdict.kind == LateKind::kDoubleClose) Twice(closed, verdict.calls);
+      if (verdict.kind == LateKind::kStaleClose) Stale(closed, verdict.calls);
+    }
+    suspects_.clear();
+  }
+
+  void Twice(const std::shared_ptr<Descriptor>& closed, const std::vector<LateCall>& calls) {
+    const Process& process = *closed->process;
+    const LateCall& again = calls.front();
+    Finding finding;
+    finding.message = absl::StrCat(Named(process), " closed fd ", closed->number,
+                                   " a second time: it had been closed by ",
+                                   CallName(closed->died.call), " already (EBADF)");
+    bool threads = again.site.tid != closed->died.tid;
+    finding.fix = absl::StrCat(
+        "Let one place own fd ", closed->number, " and close it",
+        threads ? ", in one of the two threads only"
+                : "; set the variable to -1 when it is closed, and skip the second close");
+    finding.site = again.site;
+    finding.story = LifeOf(model(), closed);
+    AddCalls(finding, process, closed->number, calls);
+    finding.subjects = {closed->id};
+    Report(std::move(finding));
+  }
+
+  void Stale(const std::shared_ptr<Descriptor>& victim, const std::vector<LateCall>& calls) {
+    const Process& process = *victim->process;
+    const auto& meant = victim->predecessor;
+    Finding finding;
+    finding.message = absl::StrCat(
+        Named(process), " closed fd ", victim->number, " a second time, when the number had already ",
+        "been given to ", Describe(*victim->description), ": that was closed instead");
+    finding.fix = absl::StrCat("Take away this second close of fd ", victim->number,
+                               " (set the variable to -1 when it is closed first)");
+    finding.site = victim->died;
+    finding.story = LifeOf(model(), meant);
+    AddSteps(finding.story, LifeOf(model(), victim));
+    AddCalls(finding, process, victim->number, calls);
+    finding.subjects = {victim->id, meant->id};
+    Report(std::move(finding));
+  }
+
+  static void AddCalls(Finding& finding, const Process& process, int fd,
+                       const std::vector<LateCall>& calls) {
+    for (const LateCall& call : calls) {
+      AddSteps(finding.story, {StepAt(absl::StrCat(CallOf(process, call.site.call,
+                                                          absl::StrCat("(", fd, ")")),
+                                                   ", which failed: fd ", fd, " is closed"),
+                                      call.site)});
+    }
+  }
+
+  static constexpr size_t kManySuspects = 1024;
+  std::map<uint64_t, std::shared_ptr<Descriptor>> suspects_;
+};
+
+REGISTER_RULE(FdDoubleClose, "fd-double-close", Severity::kError, {});
+
+}  // namespace
+}  // namespace ipctrace

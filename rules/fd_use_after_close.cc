@@ -1,0 +1,134 @@
+// fd-use-after-close: any use of a closed descriptor but another close.
+#include <errno.h>
+#include <poll.h>
+
+#include <cstring>
+#include <map>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "analyzer/model/model.h"
+#include "analyzer/model/rule.h"
+#include "analyzer/model/story.h"
+
+namespace ipctrace {
+namespace {
+
+class FdUseAfterClose : public Rule {
+ public:
+  bool Watches(Op op) const override { return op != Op::kHello && op != Op::kStreamState; }
+
+  void DidLeave(const Act& act) override {
+    if (act.err == EBADF) {
+      if (act.op == Op::kPoll) return NotePoll(act);
+      Note(*act.process, act.fd);
+      if (act.op == Op::kTransfer) Note(*act.process, static_cast<int>(act.a));
+      if (act.op == Op::kEpollCtl) Note(*act.process, static_cast<int>(act.b));
+    } else if (act.op == Op::kPoll) {
+      NotePoll(act);
+    } else if (act.descriptor != nullptr && act.descriptor->predecessor != nullptr) {
+      if (act.op == Op::kRead || act.op == Op::kWrite) CheckReuse(act);
+    }
+  }
+
+  void DidFinish() override { Judge(); }
+
+ private:
+  void NotePoll(const Act& act) {
+    const std::string* set = act.Blob(act.err == EBADF ? BlobTag::kPoll : BlobTag::kPollReady);
+    if (set == nullptr) return;
+    for (size_t at = 0; at + sizeof(PollEntry) <= set->size(); at += sizeof(PollEntry)) {
+      PollEntry entry;
+      std::memcpy(&entry, set->data() + at, sizeof(entry));
+      if (act.err == EBADF || (entry.revents & POLLNVAL) != 0) Note(*act.process, entry.fd);
+    }
+  }
+
+  void Note(const Process& process, int fd) {
+    if (fd < 0) return;
+    auto it = process.gone.find(fd);
+    if (it == process.gone.end() || it->second->late.empty() || process.table.contains(fd)) return;
+    suspects_[it->second->id] = it->second;
+    if (suspects_.size() > kManySuspects) Judge();
+  }
+
+  void Judge() {
+    for (const auto& [id, closed] : suspects_) {
+      LateVerdict verdict =
+          JudgeLate(*closed, [this](uint32_t a, uint32_t b) { return SamePlace(a, b); });
+      if (verdict.kind == LateKind::kUse) Tell(closed, verdict.calls);
+    }
+    suspects_.clear();
+  }
+
+  void Tell(const std::shared_ptr<Descriptor>& closed, const std::vector<LateCall>& calls) {
+    const Process& process = *closed->process;
+    const LateCall& use = calls.front();
+    Finding finding;
+    finding.message = absl::StrCat(CallOf(process, use.site.call, absl::StrCat("(", closed->number, ")")),
+                                   " after fd ", closed->number, " was closed (",
+                                   CallName(closed->died.call), "): EBADF");
+    finding.fix = absl::StrCat("Close fd ", closed->number, " in ", InWhom(process),
+                               use.site.tid != closed->died.tid
+                                   ? " only when the other thread is done with it"
+                                   : " only after its last use");
+    finding.site = use.site;
+    finding.story = LifeOf(model(), closed);
+    int uses = 0;
+    for (const LateCall& call : calls) {
+      if (call.op != Op::kClose) ++uses;
+      AddSteps(finding.story,
+               {StepAt(absl::StrCat(CallOf(process, call.site.call,
+                                           absl::StrCat("(", closed->number, ")")),
+                                    ", which failed: fd ", closed->number, " is closed"),
+                       call.site)});
+    }
+    finding.count = uses;
+    finding.subjects = {closed->id};
+    Report(std::move(finding));
+  }
+
+  // Nothing fails where the kernel has given the number out again: the call then works on what
+  // somebody else opened. It is so where another thread closed what this one used and itself opened
+  // the new one, of the same kind, from another place in the program.
+  void CheckReuse(const Act& act) {
+    const Descriptor& now = *act.descriptor;
+    const Descriptor& before = *now.predecessor;
+    int32_t tid = act.thread->tid;
+    if (before.died.tid == tid || now.born.tid == tid || before.died.tid != now.born.tid) return;
+    if (!before.usage.last || !before.usage.first) return;
+    if (before.usage.last->tid != tid || before.usage.first->tid != tid) return;
+    if (act.thread->born.time > before.died.time) return;
+    if (before.death != Death::kClosed || now.birth != Birth::kOpened) return;
+    if (before.object()->kind != now.object()->kind) return;
+    if (now.object()->kind == ObjectKind::kSocket) return;  // handed to workers by number, again and again
+    if (SamePlace(before.born.stack, now.born.stack)) return;
+    if (!told_.insert({now.id, tid}).second) return;
+    uint32_t stack = act.stack;
+    if (CountRepetition(stack)) return;
+    Finding finding;
+    finding.message = absl::StrCat(
+        CallOf(act), " on a stale number: another thread had closed fd ", now.number,
+        ", and it now is ", Describe(*now.description), ", opened by that thread");
+    finding.fix = absl::StrCat("Close fd ", now.number,
+                               " only when the other thread is done with it, or tell that thread "
+                               "that it is closed");
+    finding.site = act.site();
+    finding.story = LifeOf(model(), now.predecessor);
+    AddSteps(finding.story, LifeOf(model(), act.descriptor));
+    AddSteps(finding.story, {StepAt(absl::StrCat(CallOf(act), ", meant for what it was before"),
+                                    act.site())});
+    finding.subjects = {before.id, now.id};
+    Report(std::move(finding));
+  }
+
+  static constexpr size_t kManySuspects = 1024;
+  std::map<uint64_t, std::shared_ptr<Descriptor>> suspects_;
+  std::set<std::pair<uint64_t, int32_t>> told_;
+};
+
+REGISTER_RULE(FdUseAfterClose, "fd-use-after-close", Severity::kError,
+              {"fd-double-close", "stdio-close-mismatch"});
+
+}  // namespace
+}  // namespace ipctrace
