@@ -1,0 +1,250 @@
+// process-child-fallthrough: a forked child does not leave after its branch and runs on into its
+// parent's code.
+//
+// Two signs of that, each from one and the same call stack in both processes: parent and child both
+// accept on the listener after the child was given a connection to serve; or both fork again after
+// the child had done something that the parent did not do. A recursion that comes by the same line
+// again has another stack. An interpreter has one stack for all places of a script, so nothing can
+// be said of it.
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "analyzer/model/model.h"
+#include "analyzer/model/rule.h"
+#include "analyzer/model/story.h"
+
+namespace ipctrace {
+namespace {
+
+constexpr size_t kMostStacks = 16;
+
+bool IsInterpreter(const Process& process) {
+  static constexpr const char* kNames[] = {"python", "perl",  "ruby",   "php",  "lua",     "tclsh",
+                                           "bash",   "dash",  "zsh",    "ksh",  "busybox", "node",
+                                           "guile",  "emacs", "expect", "wish", "fish"};
+  if (process.name == "sh") return true;
+  return std::any_of(std::begin(kNames), std::end(kNames),
+                     [&](const char* name) { return process.name.starts_with(name); });
+}
+
+uint64_t Printed(const Process& process) {
+  uint64_t bytes = 0;
+  for (const auto& [address, stream] : process.streams) {
+    if (stream->pending > stream->inherited_pending)
+      bytes += stream->pending - stream->inherited_pending;
+  }
+  return bytes;
+}
+
+class ProcessChildFallthrough : public Rule {
+ public:
+  bool Watches(Op op) const override {
+    switch (op) {
+      case Op::kAccept:
+      case Op::kRead:
+      case Op::kWrite:
+      case Op::kStreamRead:
+      case Op::kStreamWrite:
+      case Op::kClose:
+      case Op::kOpen:
+      case Op::kDup2:
+      case Op::kSleep:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  void DidFork(const Process& parent, const Process& child, const Act* act) override {
+    if (child.execed || OpOf(child.born.call) != Op::kFork || IsInterpreter(parent)) return;
+    if (auto own = children_.find(&parent); own != children_.end()) ChildForked(own->second, child);
+    ParentForked(parent, child);
+    Child& young = children_[&child];
+    young.parent = &parent;
+    young.process = &child;
+    young.fork = child.born;
+    young.parent_printed = Printed(parent);
+    doings_[&child].clear();
+    doings_[&parent].clear();
+    auto accepts = accepts_.find(&parent);
+    if (accepts == accepts_.end()) return;
+    for (const Accept& accept : accepts->second) {
+      for (const auto& [fd, copy] : child.table) {
+        if (copy->object()->id == accept.connection) young.given.push_back({accept, copy});
+      }
+    }
+  }
+
+  void DidEnter(const Act& act) override {
+    if (act.op == Op::kAccept && !children_.empty()) Accepts(act);
+  }
+
+  void DidLeave(const Act& act) override {
+    if (act.op == Op::kAccept) {
+      if (act.failed() || act.descriptor == nullptr) return;
+      auto connection = act.process->Find(static_cast<int>(act.result));
+      if (connection == nullptr) return;
+      auto& accepts = accepts_[act.process];
+      uint64_t listener = act.descriptor->object()->id;
+      std::erase_if(accepts, [&](const Accept& each) { return each.listener == listener; });
+      accepts.push_back({listener, connection->object()->id, act.site()});
+      return;
+    }
+    if (doings_.empty()) return;
+    auto it = doings_.find(act.process);
+    if (it == doings_.end() || act.stack == 0 || it->second.size() >= kMostStacks) return;
+    if (std::find(it->second.begin(), it->second.end(), act.stack) == it->second.end()) {
+      it->second.push_back(act.stack);
+    }
+  }
+
+  void DidExec(const Process& process, const Act* act) override { Forget(process); }
+  void WillEnd(const Process& process) override {
+    accepts_.erase(&process);
+    doings_.erase(&process);
+    // Its parent's next fork may still show what it did.
+    auto it = children_.find(&process);
+    if (it != children_.end() && it->second.forked.process == 0) children_.erase(it);
+  }
+
+ private:
+  struct Accept {
+    uint64_t listener = 0;  // Object::id
+    uint64_t connection = 0;
+    Site site;
+  };
+  struct Given {
+    Accept accept;  // the parent's
+    std::shared_ptr<Descriptor> copy;
+  };
+  struct Child {
+    const Process* parent = nullptr;
+    const Process* process = nullptr;
+    Site fork;
+    std::vector<Given> given;
+    Site accepted;  // by the child, where the parent had accepted
+    uint64_t listener = 0;
+    // For those that fork again.
+    uint64_t parent_printed = 0;
+    bool printed = false;
+    std::vector<uint32_t> doings;  // stacks of what it did before
+    Site forked;
+    bool parent_forked = false;  // and what the parent did before it forked again
+    bool parent_printed_more = false;
+    std::vector<uint32_t> parent_doings;
+  };
+
+  void Forget(const Process& process) {
+    children_.erase(&process);
+    accepts_.erase(&process);
+    doings_.erase(&process);
+  }
+
+  void Accepts(const Act& act) {
+    if (act.descriptor == nullptr) return;
+    uint64_t listener = act.descriptor->object()->id;
+    if (auto own = children_.find(act.process);
+        own != children_.end() && own->second.accepted.process == 0) {
+      Child& child = own->second;
+      for (const Given& given : child.given) {
+        if (given.accept.listener != listener) continue;
+        // One that let go of the connection unused is another worker, not a lost one.
+        if (!given.copy->usage.Used() && !given.copy->alive()) continue;
+        if (!SameStack(given.accept.site.stack, act.stack)) continue;
+        child.accepted = act.site();
+        child.listener = listener;
+        if (child.parent_forked || ParentAccepts(child)) ReportAccept(child, act.descriptor);
+        break;
+      }
+    }
+    for (auto& [process, child] : children_) {
+      if (child.parent != act.process || child.accepted.process == 0 || child.listener != listener)
+        continue;
+      ReportAccept(child, act.descriptor);
+    }
+    last_accept_[{act.process, listener}] = act.enter;
+  }
+
+  bool ParentAccepts(const Child& child) const {
+    auto it = last_accept_.find({child.parent, child.listener});
+    return it != last_accept_.end() && it->second > child.fork.time;
+  }
+
+  void ReportAccept(Child& child, const std::shared_ptr<Descriptor>& listener) {
+    if (child.listener == 0) return;
+    child.listener = 0;  // once
+    if (CountRepetition(child.accepted.stack)) return;
+    Finding finding;
+    finding.site = child.accepted;
+    finding.message =
+        absl::StrCat(Named(*child.process),
+                     " was made to serve one connection, but runs on into its parent's "
+                     "accept loop: parent and child now both accept on fd ",
+                     listener->number);
+    finding.fix = "end the child's branch with exit or _exit, after it has served its connection";
+    finding.subjects = {listener->object()->id};
+    AddSteps(finding.story,
+             {StepAt(absl::StrCat("fork made ", Named(*child.process), " for the connection"),
+                     child.fork),
+              StepAt(absl::StrCat(Named(*child.process), " called accept, as its parent does"),
+                     child.accepted)});
+    Report(std::move(finding));
+  }
+
+  // A child forks where it was itself forked.
+  void ChildForked(Child& child, const Process& grandchild) {
+    if (child.forked.process != 0 || !SameStack(child.fork.stack, grandchild.born.stack)) return;
+    child.forked = grandchild.born;
+    child.printed = Printed(*child.process) > 0;
+    if (auto it = doings_.find(child.process); it != doings_.end()) child.doings = it->second;
+    if (child.parent_forked) ReportFork(child);
+  }
+
+  void ParentForked(const Process& parent, const Process& next) {
+    for (auto& [process, child] : children_) {
+      if (child.parent != &parent || child.parent_forked || process == &next) continue;
+      if (!SameStack(child.fork.stack, next.born.stack)) continue;
+      child.parent_forked = true;
+      child.parent_printed_more = Printed(parent) > child.parent_printed;
+      if (auto it = doings_.find(&parent); it != doings_.end()) child.parent_doings = it->second;
+      if (child.forked.process != 0) ReportFork(child);
+    }
+  }
+
+  void ReportFork(const Child& child) {
+    // Where both do the same, both are meant to.
+    bool did_its_own = child.printed && !child.parent_printed_more;
+    for (uint32_t stack : child.doings) {
+      did_its_own |= std::none_of(child.parent_doings.begin(), child.parent_doings.end(),
+                                  [&](uint32_t other) { return SamePlace(stack, other); });
+    }
+    if (!did_its_own || CountRepetition(child.forked.stack)) return;
+    Finding finding;
+    finding.site = child.forked;
+    finding.message =
+        absl::StrCat(Named(*child.process),
+                     " did not end after its branch and went on in its parent's loop: "
+                     "parent and child now both fork there");
+    finding.fix = "end the child's branch with exit or _exit, so that only the parent goes on";
+    finding.subjects = {(uint64_t{1} << 63) | child.process->id};
+    AddSteps(
+        finding.story,
+        {StepAt(absl::StrCat("fork made ", Named(*child.process)), child.fork),
+         StepAt(absl::StrCat(Named(*child.process), " forked in the same place"), child.forked)});
+    Report(std::move(finding));
+  }
+
+  absl::flat_hash_map<const Process*, Child> children_;
+  absl::flat_hash_map<const Process*, std::vector<Accept>> accepts_;  // the last, for each listener
+  absl::flat_hash_map<std::pair<const Process*, uint64_t>, Nanos> last_accept_;
+  absl::flat_hash_map<const Process*, std::vector<uint32_t>> doings_;  // since the last fork
+};
+
+REGISTER_RULE(ProcessChildFallthrough, "process-child-fallthrough", Severity::kError, {});
+
+}  // namespace
+}  // namespace ipctrace

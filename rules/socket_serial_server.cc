@@ -1,0 +1,182 @@
+// socket-serial-server: clients waited in the listen queue because the server serves, or waits for,
+// one connection at a time.
+//
+// A client waits from the time its connect has returned until somebody calls accept. That is the
+// server's doing if the one thread that accepts has spent the time on another connection: it read
+// or wrote on it, or waited for the child that has it. A server that polls, or that has several
+// threads or processes in accept, is none of these.
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <memory>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "analyzer/model/model.h"
+#include "analyzer/model/rule.h"
+#include "analyzer/model/story.h"
+
+namespace ipctrace {
+namespace {
+
+constexpr Nanos kWait = 2'000'000;  // a queue that is emptied as fast as it fills is no wait
+
+class SocketSerialServer : public Rule {
+ public:
+  bool Watches(Op op) const override {
+    switch (op) {
+      case Op::kAccept:
+      case Op::kConnect:
+      case Op::kRead:
+      case Op::kWrite:
+      case Op::kStreamRead:
+      case Op::kStreamWrite:
+      case Op::kWait:
+      case Op::kPoll:
+      case Op::kEpollWait:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  void DidLeave(const Act& act) override {
+    switch (act.op) {
+      case Op::kConnect:
+        if (!act.failed() && act.descriptor != nullptr) {
+          connected_[act.descriptor->object()->id] = {act.leave, act.site()};
+        }
+        return;
+      case Op::kAccept:
+        return Accepted(act);
+      default:
+        break;
+    }
+    if (servers_.empty()) return;
+    auto it = acceptors_.find(act.thread->id);
+    if (it == acceptors_.end()) return;
+    Acceptor& acceptor = it->second;
+    switch (act.op) {
+      case Op::kWait:
+        if ((act.b & WNOHANG) == 0 && act.result > 0 && !acceptor.busy) {
+          acceptor.busy = true;
+          acceptor.where = act.site();
+          acceptor.waits = true;
+        }
+        return;
+      case Op::kPoll:
+      case Op::kEpollWait:
+        servers_[acceptor.listener].serial = false;
+        return;
+      default:
+        if (acceptor.busy || act.descriptor == nullptr ||
+            !act.descriptor->object()->socket.accepted)
+          return;
+        acceptor.busy = true;
+        acceptor.where = act.site();
+        acceptor.waits = false;
+    }
+  }
+
+  void DidFinish() override {
+    std::vector<const Server*> servers;
+    for (const auto& [id, server] : servers_) {
+      if (server.serial && server.clients > 0) servers.push_back(&server);
+    }
+    std::sort(servers.begin(), servers.end(),
+              [](const Server* a, const Server* b) { return a->site.time < b->site.time; });
+    for (const Server* server : servers) Report(Serial(*server));
+  }
+
+ private:
+  struct Acceptor {
+    uint64_t listener = 0;
+    bool busy = false;   // with a connection, since its last accept
+    bool waits = false;  // for a child
+    Site where;
+  };
+  struct Server {
+    std::shared_ptr<Descriptor> listener;
+    uint32_t thread = 0;  // the only one that accepts
+    bool serial = true;
+    int clients = 0;
+    Nanos longest = 0;
+    Site site;  // of the accept that came late
+    Site busy;
+    bool waits = false;
+    Site client;
+  };
+  struct Connected {
+    Nanos time = 0;
+    Site site;
+  };
+
+  void Accepted(const Act& act) {
+    if (act.failed() || act.descriptor == nullptr) return;
+    auto listener = act.descriptor->object();
+    Server& server = servers_[listener->id];
+    if (server.thread == 0) {
+      server.thread = act.thread->id;
+      server.listener = act.descriptor;
+      server.site = act.site();
+    }
+    if (server.thread != act.thread->id || act.descriptor->description->nonblocking())
+      server.serial = false;
+    Acceptor& acceptor = acceptors_[act.thread->id];
+    if (acceptor.busy && acceptor.listener == listener->id) Late(act, server, acceptor);
+    acceptor = {listener->id, false, false, Site()};
+  }
+
+  void Late(const Act& act, Server& server, const Acceptor& acceptor) {
+    auto connection = act.process->Find(static_cast<int>(act.result));
+    auto client = connection != nullptr ? connection->object()->socket.other_end.lock() : nullptr;
+    auto it = client != nullptr ? connected_.find(client->id) : connected_.end();
+    if (it == connected_.end()) return;
+    // Only since the server was busy: before, it was on its way to accept.
+    Nanos waited = act.enter - std::max(it->second.time, acceptor.where.time);
+    if (waited < kWait) return;
+    if (server.clients++ == 0) {
+      server.site = act.site();
+      server.busy = acceptor.where;
+      server.waits = acceptor.waits;
+      server.client = it->second.site;
+    }
+    server.longest = std::max(server.longest, waited);
+  }
+
+  Finding Serial(const Server& server) {
+    const Descriptor& listener = *server.listener;
+    Finding finding;
+    finding.site = server.site;
+    finding.message =
+        absl::StrCat(server.clients == 1 ? "a client" : absl::StrCat(server.clients, " clients"),
+                     " waited in the listen queue, up to ", Duration(server.longest), ", while ",
+                     Describe(*listener.process),
+                     server.waits ? " waited for the child that served another one"
+                                  : " served another one itself");
+    finding.fix =
+        server.waits
+            ? "do not wait for the child in the accept loop: reap children in a SIGCHLD handler "
+              "with waitpid(-1, NULL, WNOHANG)"
+            : "hand each connection to a child process or a thread of a pool, or serve all of "
+              "them with poll";
+    finding.subjects = SubjectsOf(listener);
+    AddSteps(finding.story, LifeOf(model(), server.listener));
+    AddSteps(finding.story, {StepAt(server.waits ? "the server waited here for its child"
+                                                 : "the server was here, with another client",
+                                    server.busy),
+                             StepAt("a client connected and had to wait", server.client),
+                             StepAt("its turn came with this accept", server.site)});
+    return finding;
+  }
+
+  absl::flat_hash_map<uint64_t, Connected> connected_;  // client sockets, by Object::id
+  absl::flat_hash_map<uint64_t, Server> servers_;       // by the listener's Object::id
+  absl::flat_hash_map<uint32_t, Acceptor> acceptors_;   // by Thread::id
+};
+
+REGISTER_RULE(SocketSerialServer, "socket-serial-server", Severity::kNote, {});
+
+}  // namespace
+}  // namespace ipctrace
