@@ -1,0 +1,229 @@
+// fd-exec-leak: a descriptor crosses exec into a program that never uses it.
+//
+// A descriptor above 2 that survives an exec for the first time is a candidate. It is acquitted
+// when anybody uses it afterwards: the program itself by number, by a duplicate or by opening the
+// same object anew (/dev/fd/7), or a process that got it from there. The candidates' descendants
+// are looked at when they go.
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "analyzer/model/model.h"
+#include "analyzer/model/rule.h"
+#include "analyzer/model/story.h"
+
+namespace ipctrace {
+namespace {
+
+class FdExecLeak : public Rule {
+ public:
+  bool Watches(Op op) const override { return false; }
+
+  void DidExec(const Process& process, const Act* act) override { Look(process); }
+  // A spawned program is seen only when it says hello.
+  void DidFork(const Process& parent, const Process& child, const Act* act) override {
+    if (child.traced) Look(child);
+  }
+
+  void DidOpen(const std::shared_ptr<Descriptor>& descriptor, const Act& act) override {
+    if (candidates_.empty()) return;
+    if (descriptor->birth == Birth::kDuplicated && descriptor->from != nullptr) {
+      Acquit(*descriptor->from);
+    } else if (descriptor->birth == Birth::kOpened) {
+      for (const auto& [fd, other] : act.process->table) {
+        if (other != descriptor && other->object() == descriptor->object()) Acquit(*other);
+      }
+    }
+  }
+
+  void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how, const Act& act) override {
+    if (!candidates_.empty() && Used(*descriptor)) Acquit(*descriptor);
+  }
+
+  void WillEnd(const Process& process) override {
+    if (candidates_.empty()) return;
+    for (const auto& [fd, descriptor] : process.table) {
+      if (Used(*descriptor)) Acquit(*descriptor);
+    }
+  }
+
+  void DidFinish() override {
+    for (const Process* process : model().processes()) {
+      for (const auto& [fd, descriptor] : process->table) {
+        if (Used(*descriptor)) Acquit(*descriptor);
+      }
+      // Who may have used what is not seen.
+      if (!process->traced && process->parent != nullptr) {
+        for (const auto& [fd, descriptor] : process->table) Acquit(*descriptor);
+        untraced_.insert(process);
+      }
+    }
+    // One exec that leaks several is one mistake.
+    std::map<uint64_t, std::vector<const Candidate*>> by_exec;
+    for (const auto& [id, candidate] : candidates_) {
+      if (Stands(candidate)) by_exec[candidate.image].push_back(&candidate);
+    }
+    for (auto& [image, leaked] : by_exec) Tell(leaked);
+  }
+
+ private:
+  struct Candidate {
+    std::shared_ptr<Descriptor> descriptor;
+    const Process* process = nullptr;
+    uint64_t image = 0;      // counts execs
+    std::string program;     // what was run
+    Site exec;
+    uint64_t uses_before = 0;  // by the program that ran it
+  };
+
+  static uint64_t Uses(const Descriptor& descriptor) {
+    const Usage& usage = descriptor.usage;
+    return usage.reads + usage.writes + usage.other;
+  }
+
+  bool Used(const Descriptor& descriptor) const {
+    auto candidate = candidates_.find(descriptor.id);
+    return Uses(descriptor) > (candidate == candidates_.end() ? 0 : candidate->second.uses_before);
+  }
+
+  void Acquit(const Descriptor& descriptor) {
+    for (const Descriptor* each = &descriptor; each != nullptr; each = each->from.get()) {
+      candidates_.erase(each->id);
+    }
+  }
+
+  // Handed over by name: "/dev/fd/63", "--status-fd=3".
+  static bool IsNamed(const Process& process, int fd) {
+    std::string number = absl::StrCat(fd);
+    for (size_t i = 1; i < process.argv.size(); ++i) {
+      const std::string& argument = process.argv[i];
+      if (argument == number && i > 1 && process.argv[i - 1].find("fd") != std::string::npos) {
+        return true;
+      }
+      for (size_t at = argument.find(number); at != std::string::npos;
+           at = argument.find(number, at + 1)) {
+        size_t end = at + number.size();
+        if (end < argument.size() && isdigit(static_cast<unsigned char>(argument[end]))) continue;
+        if (argument.substr(0, at).find("fd") != std::string::npos) return true;
+      }
+    }
+    return false;
+  }
+
+  void Look(const Process& process) {
+    ++image_;
+    for (const auto& [fd, descriptor] : process.table) {
+      if (fd < 3 || !descriptor->survived_exec || candidates_.contains(descriptor->id)) continue;
+      if (descriptor->from != nullptr && descriptor->birth == Birth::kInherited &&
+          descriptor->from->survived_exec) {
+        continue;  // it crossed an exec before
+      }
+      if (!seen_.insert(descriptor->id).second) continue;
+      if (descriptor->birth == Birth::kFound || FromOutside(*descriptor)) continue;
+      const Descriptor& origin = OriginOf(*descriptor);
+      if (origin.birth == Birth::kReceived) continue;
+      if (IsNamed(process, fd)) continue;
+      if (WasPlaced(*descriptor) || OpenedByShell(process, *descriptor)) continue;
+      if (!Matters(*descriptor->object())) continue;
+      Candidate candidate;
+      candidate.descriptor = descriptor;
+      candidate.process = &process;
+      candidate.image = image_;
+      candidate.program = process.name;
+      candidate.exec = descriptor->exec_site;
+      candidate.uses_before = Uses(*descriptor);
+      candidates_.emplace(descriptor->id, std::move(candidate));
+    }
+  }
+
+  // dup2 to a number of one's choice says that it is meant for what comes.
+  static bool WasPlaced(const Descriptor& descriptor) {
+    for (const Descriptor* each = &descriptor; each != nullptr; each = each->from.get()) {
+      if (each->birth == Birth::kDuplicated) return OpOf(each->born.call) == Op::kDup2;
+      if (each->birth != Birth::kInherited) return false;
+    }
+    return false;
+  }
+
+  // A script's `exec 3>log` is for the commands that follow.
+  static bool OpenedByShell(const Process& process, const Descriptor& descriptor) {
+    for (const Descriptor* each = &descriptor; each != nullptr; each = each->from.get()) {
+      if (each->process != &process && IsShell(*each->process)) return true;
+    }
+    return false;
+  }
+
+  static bool Matters(const Object& object) {
+    switch (object.kind) {
+      case ObjectKind::kPipe:
+      case ObjectKind::kFifo:
+      case ObjectKind::kSocket:
+      case ObjectKind::kFile:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  bool Stands(const Candidate& candidate) const {
+    const Process& process = *candidate.process;
+    // A run that was cut short proves nothing about what a program would still have done.
+    if (model().finish_reason() != FinishReason::kEnded && process.end != EndKind::kExited) {
+      return false;
+    }
+    if (process.end == EndKind::kAlive || process.end == EndKind::kUnknown) return false;
+    return std::none_of(untraced_.begin(), untraced_.end(), [&](const Process* untraced) {
+      return untraced->parent == &process;
+    });
+  }
+
+  void Tell(const std::vector<const Candidate*>& leaked) {
+    const Candidate& first = *leaked[0];
+    const Process& process = *first.process;
+    const Descriptor& descriptor = *first.descriptor;
+    std::vector<std::string> names, numbers;
+    bool listens = false, pipe = false;
+    for (const Candidate* each : leaked) {
+      const Descriptor& end = *each->descriptor;
+      names.push_back(FdAndEnd(end));
+      numbers.push_back(FdName(end));
+      listens |= end.object()->socket.state == SocketState::kListening;
+      pipe |= end.object()->IsPipe();
+    }
+    const char* harm = pipe ? "so others cannot see it closed while that program runs"
+                       : listens ? "so the port stays taken while that program runs"
+                                 : "so it stays open while that program runs";
+    Finding finding;
+    finding.message = absl::StrCat(Enumerate(names), leaked.size() > 1 ? " were" : " was",
+                                   " still open when ", first.program, "[", process.pid,
+                                   "] was started by exec, which never used ",
+                                   leaked.size() > 1 ? "them" : "it", ", ", harm);
+    finding.fix = absl::StrCat("Open ", Enumerate(numbers),
+                               " with O_CLOEXEC (pipe2, SOCK_CLOEXEC, \"e\" for fopen), or close ",
+                               leaked.size() > 1 ? "them" : "it", " in the child before exec");
+    // In a child: the fork; in the process that opened it: the exec.
+    bool inherited = descriptor.birth == Birth::kInherited && process.born.stack != 0;
+    finding.site = inherited ? process.born : first.exec;
+    finding.cause_stack = OriginOf(descriptor).born.stack;
+    for (const Candidate* each : leaked) {
+      AddSteps(finding.story, LifeOf(model(), each->descriptor));
+      for (uint64_t id : SubjectsOf(*each->descriptor)) AddSubject(finding.subjects, id);
+    }
+    Report(std::move(finding));
+  }
+
+  std::map<uint64_t, Candidate> candidates_;  // by descriptor
+  std::set<uint64_t> seen_;
+  std::set<const Process*> untraced_;
+  uint64_t image_ = 0;
+};
+
+REGISTER_RULE(FdExecLeak, "fd-exec-leak", Severity::kWarning,
+              {"pipe-no-eof", "pipe-full-deadlock", "ipc-deadlock"});
+
+}  // namespace
+}  // namespace ipctrace
