@@ -1,0 +1,212 @@
+// io-eintr: a signal broke off a call, and the program took that for the end of the matter.
+//
+// A handler that ends the program, or a timeout, is meant to break calls off. So this speaks only
+// where something else is known to have come: a signal that a process of the run sent and that does
+// not by custom end programs, the end of a child, a timer that ticks, or where no handler for the
+// customary signals is set at all; and only where something was left behind: data or a peer that
+// was still there, clients in the queue, a child that nobody waited for.
+#include <errno.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "analyzer/model/model.h"
+#include "analyzer/model/rule.h"
+#include "analyzer/model/story.h"
+
+namespace ipctrace {
+namespace {
+
+bool EndsPrograms(int signal) {
+  return signal == SIGTERM || signal == SIGINT || signal == SIGQUIT || signal == SIGHUP;
+}
+
+// Reading by read and by fgets is one kind.
+Op KindOf(Op op) {
+  if (op == Op::kStreamRead) return Op::kRead;
+  if (op == Op::kStreamWrite) return Op::kWrite;
+  return op;
+}
+
+class IoEintr : public Rule {
+ public:
+  bool Watches(Op op) const override {
+    switch (op) {
+      case Op::kRead:
+      case Op::kWrite:
+      case Op::kStreamRead:
+      case Op::kStreamWrite:
+      case Op::kAccept:
+      case Op::kWait:
+      case Op::kKill:
+      case Op::kPoll:
+      case Op::kEpollWait:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  void DidEnter(const Act& act) override {
+    if (act.op == Op::kKill) {
+      sent_.push_back({static_cast<int32_t>(act.a), static_cast<int>(act.b), act.enter});
+      return;
+    }
+    if (broken_.empty()) return;
+    // It goes on, or waits for the right moment to do so.
+    Op kind = KindOf(act.op);
+    bool polls = kind == Op::kPoll || kind == Op::kEpollWait;
+    std::erase_if(broken_, [&](const Broken& each) {
+      if (each.process != act.process) return false;
+      if (polls) return each.kind != Op::kWait;
+      return each.kind == kind && (kind == Op::kWait || each.descriptor == act.descriptor ||
+                                   (act.descriptor != nullptr && each.descriptor != nullptr &&
+                                    each.descriptor->description == act.descriptor->description));
+    });
+  }
+
+  void DidLeave(const Act& act) override {
+    if (act.err != EINTR || act.op == Op::kPoll || act.op == Op::kEpollWait || act.op == Op::kKill)
+      return;
+    int signal = 0;
+    if (!Meant(act, &signal)) return;
+    broken_.push_back({act.process, KindOf(act.op), act.descriptor, act.site(), signal,
+                       static_cast<int32_t>(act.a)});
+  }
+
+  void WillEnd(const Process& process) override {
+    child_ends_.push_back(&process);
+    for (Broken& each : broken_) {
+      if (each.process == &process && process.end == EndKind::kExited) Judge(each);
+    }
+    std::erase_if(broken_, [&](const Broken& each) { return each.process == &process; });
+  }
+
+  void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how,
+                 const Act& act) override {
+    if (broken_.empty()) return;
+    for (Broken& each : broken_) {
+      if (each.descriptor == descriptor) Judge(each);
+    }
+    std::erase_if(broken_, [&](const Broken& each) { return each.descriptor == descriptor; });
+  }
+
+ private:
+  struct Sent {
+    int32_t pid = 0;
+    int signal = 0;
+    Nanos time = 0;
+  };
+  struct Broken {
+    const Process* process = nullptr;
+    Op kind = Op::kNone;
+    std::shared_ptr<Descriptor> descriptor;
+    Site site;
+    int signal = 0;   // 0: not known
+    int32_t pid = 0;  // wait: whom it waits for
+  };
+
+  static bool Handles(const Process& process, int signal) {
+    return process.dispositions[static_cast<size_t>(signal)] == Disposition::kHandler;
+  }
+
+  // False where the signal is one that breaks calls off by intention, or may be one.
+  bool Meant(const Act& act, int* signal) const {
+    const Process& process = *act.process;
+    for (auto it = sent_.rbegin(); it != sent_.rend(); ++it) {
+      if (it->time > act.leave || it->time < act.enter) continue;
+      if (it->pid != process.pid || !Handles(process, std::clamp(it->signal, 0, 64))) continue;
+      *signal = it->signal;
+      return !EndsPrograms(it->signal) && it->signal != SIGALRM;
+    }
+    if (process.alarm_at >= 0 && Handles(process, SIGALRM)) {
+      // One that comes again and again is a clock, not a timeout.
+      *signal = SIGALRM;
+      if (process.alarm_interval == 0) return false;
+      return true;
+    }
+    if (Handles(process, SIGCHLD)) {
+      for (auto it = child_ends_.rbegin(); it != child_ends_.rend(); ++it) {
+        if ((*it)->parent != &process || (*it)->ended_at < act.enter) continue;
+        *signal = SIGCHLD;
+        return true;
+      }
+    }
+    for (int each : {SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGALRM}) {
+      if (Handles(process, each)) return false;
+    }
+    return true;
+  }
+
+  // Something was left behind that the call, made again, would have found.
+  bool LeftBehind(const Broken& broken) const {
+    if (broken.kind == Op::kWait) {
+      return std::any_of(broken.process->children.begin(), broken.process->children.end(),
+                         [&](const Process* child) {
+                           return !child->reaped && (broken.pid <= 0 || child->pid == broken.pid);
+                         });
+    }
+    if (broken.descriptor == nullptr) return false;
+    const Object& object = *broken.descriptor->object();
+    auto held_by_others = [&](const std::vector<std::shared_ptr<Descriptor>>& ends) {
+      return std::any_of(ends.begin(), ends.end(),
+                         [&](const auto& end) { return end->process != broken.process; });
+    };
+    auto other = object.socket.other_end.lock();
+    switch (broken.kind) {
+      case Op::kRead:
+        if (object.IsPipe()) return object.queue.Unread() > 0 || held_by_others(Writers(object));
+        return object.socket.incoming.Unread() > 0 ||
+               (other != nullptr && held_by_others(Holders(*other)));
+      case Op::kWrite:
+        if (object.IsPipe()) return held_by_others(Readers(object));
+        return other != nullptr && held_by_others(Holders(*other));
+      case Op::kAccept:
+        // Somebody of the run is still on the way to it.
+        return !object.socket.local.empty() && broken.signal != 0;
+      default:
+        return false;
+    }
+  }
+
+  void Judge(const Broken& broken) {
+    if (!LeftBehind(broken)) return;
+    const char* call = NameOf(broken.site.call);
+    std::string signal = "a signal";
+    if (const char* name = broken.signal != 0 ? sigabbrev_np(broken.signal) : nullptr)
+      signal = absl::StrCat("SIG", name);
+    Finding finding;
+    finding.site = broken.site;
+    finding.message = absl::StrCat(
+        signal, " broke off ", call, " in ", Named(*broken.process),
+        " (EINTR), and it was never called again",
+        broken.descriptor != nullptr ? absl::StrCat(" on fd ", broken.descriptor->number) : "");
+    finding.fix = absl::StrCat("call ", call,
+                               " again where it fails with EINTR, or set the handler with "
+                               "sigaction and SA_RESTART");
+    if (broken.descriptor != nullptr) {
+      finding.subjects = SubjectsOf(*broken.descriptor);
+      AddSteps(finding.story, LifeOf(model(), broken.descriptor));
+    }
+    AddSteps(finding.story,
+             {StepAt(absl::StrCat(CallOf(*broken.process, broken.site.call, ""), " and got EINTR"),
+                     broken.site)});
+    Report(std::move(finding));
+  }
+
+  std::vector<Broken> broken_;
+  std::vector<Sent> sent_;
+  std::vector<const Process*> child_ends_;
+};
+
+REGISTER_RULE(IoEintr, "io-eintr", Severity::kWarning, {});
+
+}  // namespace
+}  // namespace ipctrace

@@ -1,0 +1,292 @@
+// io-short-count: a write that took less than it was given, and nobody wrote the rest; or a reader
+// of records that took a piece of one for the whole.
+//
+// The rest of a write is lost for certain only where no later write on the description succeeds and
+// the program does not wait for room either. It does not count where the peer was gone, or where
+// nobody in the run could have read it.
+//
+// A reader of records is known by asking for the same number of bytes each time. That it reads
+// records, and not just whatever comes, is shown by the other side: all that was written falls into
+// records of that size, and most of them were written whole.
+#include <poll.h>
+#include <sys/epoll.h>
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_cat.h"
+#include "analyzer/model/model.h"
+#include "analyzer/model/rule.h"
+#include "analyzer/model/story.h"
+
+namespace ipctrace {
+namespace {
+
+constexpr size_t kMostWrites = 4096;  // kept of a stream; past them nothing is said of its records
+constexpr uint64_t kAtomic = 4096;    // PIPE_BUF: what is larger, the kernel itself may split
+
+class IoShortCount : public Rule {
+ public:
+  bool Watches(Op op) const override {
+    switch (op) {
+      case Op::kRead:
+      case Op::kWrite:
+      case Op::kStreamRead:
+      case Op::kStreamWrite:
+      case Op::kTransfer:
+      case Op::kPoll:
+      case Op::kEpollCtl:
+        return true;
+      default:
+        return false;
+    }
+  }
+
+  void DidLeave(const Act& act) override {
+    switch (act.op) {
+      case Op::kWrite:
+        return Wrote(act);
+      case Op::kRead:
+        return Read(act);
+      case Op::kStreamWrite:
+        if (act.b > 0 && act.descriptor != nullptr) {
+          short_writes_.erase(act.descriptor->description->id);
+          Sent(*act.descriptor, act.b);
+        }
+        return;
+      case Op::kStreamRead:
+      case Op::kTransfer:
+        // Not a reader of records, or not to be followed.
+        if (act.descriptor != nullptr) Spoil(act.descriptor->object()->id);
+        if (act.op == Op::kTransfer) {
+          if (auto to = act.process->Find(static_cast<int>(act.a))) {
+            Spoil(QueueId(*to));
+            short_writes_.erase(to->description->id);
+          }
+        }
+        return;
+      case Op::kEpollCtl:
+        if ((act.c & EPOLLOUT) != 0) WaitsForRoom(act.process->Find(static_cast<int>(act.b)));
+        return;
+      default:
+        if (short_writes_.empty()) return;
+        if (const std::string* set = act.Blob(BlobTag::kPoll)) {
+          for (size_t at = 0; at + sizeof(PollEntry) <= set->size(); at += sizeof(PollEntry)) {
+            PollEntry entry;
+            std::copy_n(set->data() + at, sizeof(entry), reinterpret_cast<char*>(&entry));
+            if (entry.fd >= 0 && (entry.events & POLLOUT) != 0)
+              WaitsForRoom(act.process->Find(entry.fd));
+          }
+        }
+    }
+  }
+
+  void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how,
+                 const Act& act) override {
+    Going(*descriptor);
+  }
+
+  void WillEnd(const Process& process) override {
+    if (process.end == EndKind::kKilled && !short_writes_.empty()) {
+      for (const auto& [fd, descriptor] : process.table)
+        short_writes_.erase(descriptor->description->id);
+    }
+    for (const auto& [fd, descriptor] : process.table) Going(*descriptor);
+  }
+
+  void DidFinish() override {
+    std::vector<uint64_t> ids;
+    for (const auto& [id, records] : records_) ids.push_back(id);
+    std::sort(ids.begin(), ids.end());
+    for (uint64_t id : ids) Judge(records_[id]);
+  }
+
+ private:
+  struct ShortWrite {
+    Site site;
+    uint64_t asked = 0, missing = 0;
+    std::shared_ptr<Descriptor> descriptor;
+  };
+  // One direction of a stream.
+  struct Records {
+    std::vector<uint64_t> writes;  // where each ended
+    uint64_t written = 0, read = 0;
+    uint64_t size = 0;       // every read has asked for so many bytes
+    bool spoiled = false;    // not all reads did
+    uint64_t short_got = 0;  // by the first short read
+    bool was_short = false, went_on = false;
+    Site short_site, next_site;
+    std::shared_ptr<Descriptor> reader;
+  };
+
+  static bool IsStream(const Descriptor& descriptor) {
+    const Object& object = *descriptor.object();
+    return object.IsPipe() || (object.kind == ObjectKind::kSocket && object.socket.stream());
+  }
+  // The object whose queue a write on this goes to; 0 where it is not in the run.
+  static uint64_t QueueId(const Descriptor& descriptor) {
+    const Object& object = *descriptor.object();
+    if (object.IsPipe()) return object.id;
+    auto other = object.socket.other_end.lock();
+    return other != nullptr ? other->id : 0;
+  }
+
+  void Spoil(uint64_t id) {
+    if (id == 0) return;
+    Records& records = records_[id];
+    records.spoiled = true;
+    std::vector<uint64_t>().swap(records.writes);
+  }
+
+  // --- Writes
+
+  void Wrote(const Act& act) {
+    if (act.descriptor == nullptr || act.failed() || act.result < 0) return;
+    auto result = static_cast<uint64_t>(act.result);
+    uint64_t id = act.descriptor->description->id;
+    if (result > 0 && !short_writes_.empty()) short_writes_.erase(id);
+    if (result < act.a && result > 0 && Counts(*act.descriptor)) {
+      short_writes_[id] = {act.site(), act.a, act.a - result, act.descriptor};
+    }
+    Sent(*act.descriptor, result);
+  }
+
+  static bool Counts(const Descriptor& descriptor) {
+    return IsStream(descriptor) || descriptor.object()->kind == ObjectKind::kFile;
+  }
+
+  void WaitsForRoom(const std::shared_ptr<Descriptor>& descriptor) {
+    if (descriptor != nullptr) short_writes_.erase(descriptor->description->id);
+  }
+
+  // Whether somebody of the run could have read the rest.
+  static bool HasReader(const Descriptor& descriptor) {
+    const auto& object = descriptor.object();
+    if (object->kind == ObjectKind::kFile) return true;
+    if (object->outside) return false;
+    if (object->IsPipe()) return !Readers(*object).empty();
+    auto other = object->socket.other_end.lock();
+    return other != nullptr && !other->outside && !other->descriptions.empty() &&
+           !Holders(*other).empty() && !other->socket.shut_read;
+  }
+
+  // With its last descriptor goes what could still have been written.
+  void Going(const Descriptor& descriptor) {
+    if (short_writes_.empty()) return;
+    auto it = short_writes_.find(descriptor.description->id);
+    if (it == short_writes_.end() || descriptor.description->holders.size() > 1) return;
+    ShortWrite lost = std::move(it->second);
+    short_writes_.erase(it);
+    if (!HasReader(descriptor)) return;
+    Finding finding;
+    finding.site = lost.site;
+    const Process& process = *lost.descriptor->process;
+    uint64_t took = lost.asked - lost.missing;
+    finding.message =
+        absl::StrCat(NameOf(lost.site.call), " on fd ", lost.descriptor->number, " in ",
+                     Named(process), " took ", took, " of ", Bytes(lost.asked), ", and the other ",
+                     lost.missing, " were never written");
+    finding.fix =
+        absl::StrCat("call ", NameOf(lost.site.call),
+                     " in a loop that goes on behind the bytes it took until all are written "
+                     "(where it returns EAGAIN, after poll for POLLOUT)");
+    finding.subjects = SubjectsOf(*lost.descriptor);
+    AddSteps(finding.story, LifeOf(model(), lost.descriptor));
+    AddSteps(
+        finding.story,
+        {StepAt(absl::StrCat(NameOf(lost.site.call), " took ", took, " of ", Bytes(lost.asked)),
+                lost.site)});
+    Report(std::move(finding));
+  }
+
+  // --- Records
+
+  void Sent(const Descriptor& descriptor, uint64_t bytes) {
+    if (bytes == 0 || !IsStream(descriptor)) return;
+    uint64_t id = QueueId(descriptor);
+    if (id == 0) return;
+    Records& records = records_[id];
+    records.written += bytes;
+    if (records.spoiled) return;
+    if (records.writes.size() >= kMostWrites) return Spoil(id);
+    records.writes.push_back(records.written);
+  }
+
+  void Read(const Act& act) {
+    if (act.descriptor == nullptr || act.failed() || (act.flags & kRecordPeek) != 0) return;
+    if (act.result <= 0 || act.a < 2) return;
+    if (!IsStream(*act.descriptor)) return;
+    Records& records = records_[act.descriptor->object()->id];
+    if (records.spoiled) return;
+    auto got = static_cast<uint64_t>(act.result);
+    if (records.size == 0) {
+      records.size = act.a;
+      // A copier's buffer is not a record.
+      bool power_of_two = (act.a & (act.a - 1)) == 0;
+      if (act.a > kAtomic && power_of_two) records.spoiled = true;
+    }
+    if (records.size != act.a) records.spoiled = true;
+    if (records.spoiled) {
+      std::vector<uint64_t>().swap(records.writes);
+      return;
+    }
+    if (records.was_short && !records.went_on) {
+      records.went_on = true;
+      records.next_site = act.site();
+    }
+    if (got < act.a && !records.was_short && records.read % act.a == 0) {
+      records.was_short = true;
+      records.short_got = got;
+      records.short_site = act.site();
+      records.reader = act.descriptor;
+    }
+    records.read += got;
+  }
+
+  void Judge(const Records& records) {
+    if (records.spoiled || !records.went_on || records.written < 2 * records.size) return;
+    // Writes are whole records or pieces of one.
+    uint64_t whole = 0, begin = 0;
+    for (uint64_t end : records.writes) {
+      if (begin % records.size == 0 && (end - begin) % records.size == 0) {
+        whole += (end - begin) / records.size;
+      } else if (begin / records.size != (end - 1) / records.size) {
+        return;
+      }
+      begin = end;
+    }
+    if (begin % records.size != 0 || whole == 0) return;
+    const Descriptor& reader = *records.reader;
+    Finding finding;
+    finding.site = records.short_site;
+    finding.message = absl::StrCat(
+        NameOf(records.short_site.call), " on fd ", reader.number, " in ", Named(*reader.process),
+        " got ", records.short_got, " of the ", Bytes(records.size), " of a record, and the next ",
+        NameOf(records.next_site.call),
+        " asked for a whole record again: from there on the reader is out of step");
+    finding.fix =
+        "read each record in a loop until all of its bytes have come, and look at what read "
+        "returns";
+    finding.subjects = SubjectsOf(reader);
+    AddSteps(finding.story, LifeOf(model(), records.reader));
+    AddSteps(finding.story,
+             {StepAt(absl::StrCat(NameOf(records.short_site.call), " got ", records.short_got,
+                                  " of ", Bytes(records.size)),
+                     records.short_site),
+              StepAt(absl::StrCat("the next one asked for ", Bytes(records.size), " again"),
+                     records.next_site)});
+    Report(std::move(finding));
+  }
+
+  absl::flat_hash_map<uint64_t, ShortWrite>
+      short_writes_;                                // the last write on a description, by its id
+  absl::flat_hash_map<uint64_t, Records> records_;  // by Object::id of the reading end
+};
+
+REGISTER_RULE(IoShortCount, "io-short-count", Severity::kError, {});
+
+}  // namespace
+}  // namespace ipctrace
