@@ -101,7 +101,7 @@ bool MapSession(const char* path) {
   auto* const header = reinterpret_cast<SessionHeader*>(memory);
   const uint64_t chunks_end =
       uint64_t{header->chunks_offset} + uint64_t{header->chunk_count} * kChunkSize;
-  if (header->magic != kSessionMagic || header->version != kFormatVersion ||
+  if (header->magic != kSessionMagic || header->version != kContractVersion ||
       header->chunk_count == 0 || chunks_end > static_cast<uint64_t>(status.st_size) ||
       header->header_bytes + uint64_t{header->chunk_count} * 8 > header->chunks_offset) {
     Raw(SYS_munmap, memory, status.st_size);

@@ -19,11 +19,11 @@
 namespace ipctrace {
 namespace {
 
-// File: kMagic, then blocks: two little-endian uint32 (compressed and plain size) and a zstd frame
+// File: kMagic with the version in its last byte, kContractVersion, then blocks: two little-endian uint32 (compressed and plain size) and a zstd frame
 // with checksum. A block with both sizes 0 ends the file. In a block's plain bytes each event is
 //   kind, then varints, signed ones zigzag, times and numbers as differences to what the same
 // thread's last event had. A block needs nothing from another: the state is reset at each.
-constexpr char kMagic[16] = "ipctrace trace\n";  // and the version in the last byte
+constexpr char kMagic[16] = "ipctrace trace\n";
 constexpr uint8_t kVersion = 1;
 constexpr size_t kBlockBytes = 256 * 1024;
 constexpr size_t kMostBlockBytes = 64 * 1024 * 1024;
@@ -228,6 +228,8 @@ absl::StatusOr<std::unique_ptr<EventLogWriter>> EventLogWriter::Create(const std
   std::string magic(kMagic, sizeof(kMagic));
   magic.back() = static_cast<char>(kVersion);
   impl->Write(magic);
+  uint32_t contract = kContractVersion;
+  impl->Write(std::string_view(reinterpret_cast<const char*>(&contract), sizeof(contract)));
   return std::unique_ptr<EventLogWriter>(new EventLogWriter(std::move(impl)));
 }
 
@@ -280,16 +282,22 @@ absl::Status ReadEventLog(const std::string& path, EventSink* sink) {
       memcmp(magic, kMagic, sizeof(kMagic) - 1) != 0) {
     return absl::InvalidArgumentError(absl::StrCat("\"", path, "\" is not a trace of ipctrace."));
   }
-  if (static_cast<uint8_t>(magic[sizeof(magic) - 1]) != kVersion) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "The trace \"", path, "\" has version ", static_cast<uint8_t>(magic[sizeof(magic) - 1]),
-        ", but this ipctrace reads version ", kVersion, "."));
-  }
   auto cut = [&] {
     return absl::DataLossError(absl::StrCat(
         "The trace \"", path,
         "\" is cut short or damaged; what stands before that place has been read."));
   };
+  uint32_t contract;
+  int version = static_cast<uint8_t>(magic[sizeof(magic) - 1]);
+  if (version == kVersion &&
+      ReadFully(file.fd, reinterpret_cast<char*>(&contract), sizeof(contract)) != 1) {
+    return cut();
+  }
+  if (version != kVersion || contract != kContractVersion) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "The trace \"", path, "\" was written by another version of ipctrace, which this one does "
+        "not read; use the version that wrote it."));
+  }
   std::string packed, plain;
   Event event;
   for (;;) {

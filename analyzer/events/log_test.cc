@@ -112,7 +112,7 @@ TEST(EventLog, ReadsAFileThatIsCutShortUpToThere) {
   std::string bytes = Slurp(WriteLog(RandomEvents(500)));
   std::string path = TemporaryPath();
   size_t before = 0;
-  for (size_t length = 16; length < bytes.size(); length += 97) {
+  for (size_t length = 20; length < bytes.size(); length += 97) {
     Spill(path, bytes.substr(0, length));
     Keeper keeper;
     EXPECT_EQ(ReadEventLog(path, &keeper).code(), absl::StatusCode::kDataLoss);
@@ -130,7 +130,7 @@ TEST(EventLog, NeverCrashesOnDamage) {
   std::string path = TemporaryPath();
   for (int i = 0; i < 300; ++i) {
     std::string damaged = bytes;
-    damaged[16 + random() % (damaged.size() - 16)] ^= static_cast<char>(1 + random() % 255);
+    damaged[20 + random() % (damaged.size() - 20)] ^= static_cast<char>(1 + random() % 255);
     Spill(path, damaged);
     Keeper keeper;
     EXPECT_FALSE(ReadEventLog(path, &keeper).ok());

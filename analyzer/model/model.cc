@@ -13,18 +13,11 @@
 namespace ipctrace {
 namespace {
 
-// Hands the stacks and modules that came with an event to their keeper.
-void KeepStacks(Stacks* stacks, const Event& event) {
-  if (stacks == nullptr) return;
-  for (const auto& [tag, bytes] : event.blobs) {
-    if (tag == BlobTag::kStack && bytes.size() >= sizeof(StackCopy)) {
-      StackCopy copy;
-      std::memcpy(&copy, bytes.data(), sizeof(copy));
-      stacks->Add(copy.id, event.process, bytes);
-    } else if (tag == BlobTag::kModules) {
-      stacks->SetModules(event.process, bytes);
-    }
-  }
+// The loader gives the executable no name: the hello has it.
+std::string NameExecutable(std::string modules, const std::string& exe) {
+  size_t end = modules.find('\n');
+  if (end != std::string::npos && end > 0 && modules[end - 1] == ' ') modules.insert(end, exe);
+  return modules;
 }
 
 bool IsForTheModel(BlobTag tag) { return tag != BlobTag::kStack && tag != BlobTag::kModules; }
@@ -100,12 +93,31 @@ void Model::Take(const Event& event) {
   }
 }
 
+// Hands the stacks and modules that came with an event to their keeper.
+void Model::KeepStacks(const Event& event) {
+  if (stacks_ == nullptr) return;
+  for (const auto& [tag, bytes] : event.blobs) {
+    if (tag == BlobTag::kStack && bytes.size() >= sizeof(StackCopy)) {
+      StackCopy copy;
+      std::memcpy(&copy, bytes.data(), sizeof(copy));
+      stacks_->Add(copy.id, event.process, bytes);
+    } else if (tag == BlobTag::kModules) {
+      const Process* process = Find(event.process);
+      std::string exe = process == nullptr ? "" : process->exe;
+      for (const auto& [other, text] : event.blobs) {
+        if (other == BlobTag::kExe) exe = text.c_str();
+      }
+      stacks_->SetModules(event.process, NameExecutable(bytes, exe));
+    }
+  }
+}
+
 void Model::Enter(const Event& event) {
   if (event.process == 0 || event.process >= kMostIds || event.thread == 0 ||
       event.thread >= kMostIds) {
     return;
   }
-  KeepStacks(stacks_, event);
+  KeepStacks(event);
   Op op = OpOf(event.call);
   Replay replay(*this);
 
@@ -181,7 +193,7 @@ void Model::Enter(const Event& event) {
 void Model::Leave(const Event& event) {
   Thread* thread = event.thread < thread_by_id_.size() ? thread_by_id_[event.thread].get() : nullptr;
   if (thread == nullptr) return;
-  KeepStacks(stacks_, event);
+  KeepStacks(event);
   // Signal handlers nest, so it is the last one but for damage.
   auto it = std::find_if(thread->open.rbegin(), thread->open.rend(),
                          [&](const auto& act) { return act->seq == event.seq; });

@@ -65,6 +65,7 @@ class Model {
 
   Process* AddProcess(uint32_t id, int32_t pid);
   Thread* AddThread(uint32_t id, int32_t tid, Process* process);
+  void KeepStacks(const Event& event);
   void Enter(const Event& event);
   void Leave(const Event& event);
   void Abandon(const Event& event);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "preload/trace/format.h"
 #include "preload/trace/ops.h"
 
 namespace ipctrace {
@@ -37,6 +38,20 @@ inline constexpr size_t kCallCount = sizeof(kCallOps) / sizeof(kCallOps[0]);
 
 inline constexpr Op OpOf(Call call) { return kCallOps[static_cast<size_t>(call)]; }
 inline constexpr const char* NameOf(Call call) { return kCallNames[static_cast<size_t>(call)]; }
+
+// The version of the contract: of the format and of the table of calls. A library and an analyzer,
+// or an analyzer and a kept trace, understand each other when they have the same.
+inline constexpr uint32_t ContractVersion() {
+  uint32_t hash = 2166136261u ^ kFormatVersion;  // FNV-1a
+  for (size_t call = 0; call < kCallCount; ++call) {
+    for (const char* letter = kCallNames[call]; *letter != '\0'; ++letter) {
+      hash = (hash ^ static_cast<uint8_t>(*letter)) * 16777619u;
+    }
+    hash = (hash ^ static_cast<uint8_t>(kCallOps[call])) * 16777619u;
+  }
+  return hash;
+}
+inline constexpr uint32_t kContractVersion = ContractVersion();
 
 }  // namespace ipctrace
 

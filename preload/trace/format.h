@@ -41,7 +41,7 @@ inline constexpr char kOptionsVariable[] = "IPCTRACE_OPTIONS";
 inline constexpr char kAnalyzerVariable[] = "IPCTRACE_ANALYZER";
 
 inline constexpr uint64_t kSessionMagic = 0x3143525443504900;  // "\0IPCTRC1"
-inline constexpr uint32_t kFormatVersion = 1;
+inline constexpr uint32_t kFormatVersion = 1;  // part of kContractVersion (calls.h)
 
 inline constexpr size_t kRecordSize = 64;
 inline constexpr size_t kChunkSize = 8192;
@@ -64,7 +64,7 @@ enum class AnalyzerState : uint32_t {
 
 struct SessionHeader {
   uint64_t magic;
-  uint32_t version;
+  uint32_t version;       // kContractVersion
   uint32_t header_bytes;  // offset of the ring
   uint64_t file_bytes;
   uint32_t chunk_count;

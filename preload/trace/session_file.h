@@ -15,6 +15,7 @@
 #include <new>
 #include <string>
 
+#include "preload/trace/calls.h"
 #include "preload/trace/format.h"
 
 namespace ipctrace {
@@ -89,7 +90,7 @@ inline SessionHeader* CreateSession(const std::string& path, size_t bytes, Clock
     return fail("cannot map the session's file");
   }
   auto* header = new (memory) SessionHeader{};
-  header->version = kFormatVersion;
+  header->version = kContractVersion;
   header->header_bytes = sizeof(SessionHeader);
   header->file_bytes = total;
   header->chunk_count = chunks;
