@@ -16,6 +16,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "analyzer/cli/commands.h"
+#include "analyzer/cli/tracing.h"
 #include "analyzer/events/log.h"
 #include "analyzer/model/model.h"
 #include "analyzer/report/escape.h"
@@ -212,6 +213,7 @@ class Show : public EventSink {
 
   void Take(const Event& event) override {
     if (static_cast<size_t>(event.call) >= kCallCount) return;
+    TellExecutable(event, &stacks_);
     const auto key = std::make_pair(event.thread, event.seq);
     switch (event.kind) {
       case EventKind::kEnter:
@@ -317,7 +319,8 @@ class Show : public EventSink {
     std::string call = NameOf(whole.call);
     std::string given;
     if (whole.fd >= 0 && op != Op::kPipe) given = std::to_string(whole.fd);
-    for (const auto& [name, value] : Arguments(whole, blobs).items()) {
+    const Json arguments = Arguments(whole, blobs);
+    for (const auto& [name, value] : arguments.items()) {
       const bool plain = value.is_string();
       // Values of arguments, escaped: a string may be anything.
       const std::string text = plain ? "\"" + value.get<std::string>() + "\""
@@ -345,10 +348,11 @@ class Show : public EventSink {
     if (returned && gives_descriptor && whole.result >= 0) {
       about = Lineage(whole.process, static_cast<int>(whole.result));
     }
+    if (op == Op::kPipe) about.clear();  // its fd field holds flags
     if (!about.empty()) line += "  [" + EscapeTerminal(about) + "]";
     if (const Frame* place = stacks_.Place(whole.stack)) {
       const std::string text = PlaceText(place);
-      if (!text.empty()) line += "  at " + EscapeTerminal(text);
+      if (!text.empty()) line += "  at " + EscapeTerminal(text.substr(text.rfind('/') + 1));
       if (!place->function.empty()) line += " " + EscapeTerminal(ShortFunction(place->function));
     }
     Write(line);
