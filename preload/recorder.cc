@@ -79,9 +79,11 @@ bool TakeChunk(ThreadState* thread) {
     chunk = SlotChunk(slot.load(std::memory_order_acquire));
   }
   char* const memory = session.chunks + uint64_t{chunk} * kChunkSize;
-  // Old kernels know no MADV_POPULATE_WRITE: EINVAL. Whatever else goes wrong is a full disk.
+  // In its first lap a chunk has no pages yet. Old kernels know no MADV_POPULATE_WRITE: EINVAL;
+  // whatever else goes wrong is a full disk, on which a plain store would be our death.
   constexpr int kPopulateWrite = 23;
-  const long populated = Raw(SYS_madvise, Address(memory), kChunkSize, kPopulateWrite);
+  const long populated =
+      lap == 1 ? Raw(SYS_madvise, Address(memory), kChunkSize, kPopulateWrite) : 0;
   if (populated != 0 && populated != -EINVAL) {
     thread->wanted_chunk = lap << 32 | chunk;
     return false;

@@ -181,6 +181,9 @@ IPCTRACE_INLINE uint32_t FindStack(ThreadState* thread, const Record* owner, uin
   return CopyStack(thread, owner, key, return_address, sp);
 }
 
+// The stack of a hot call that failed, in full. What is above the call's frame is as it was at entry.
+uint32_t FailureStack(ThreadState* thread, const Record* owner, uint64_t sp) IPCTRACE_COLD;
+
 inline uint64_t StackKey(uint64_t return_address, uint64_t sp) {
   return return_address ^ (sp << 17 | sp >> 47);
 }
@@ -246,7 +249,7 @@ class Act {
       thread_->open[index_].record = record;
     }
     // The next record's line is on its way from the analyzer's core while the call runs.
-    __builtin_prefetch(record + 1, 1);
+    __asm__ volatile("prefetchw %0" : : "m"(record[1]));
     uint64_t key = StackKey(return_address, sp);
     if (NeedsExactStack(OpOf(call))) key = MixCallers(thread_, key, sp);
     record->stack = FindStack(thread_, record, key, return_address, sp);
@@ -257,7 +260,7 @@ class Act {
   ThreadState* thread() { return thread_; }
   bool lost() const { return record_ == &lost_record; }
 
-  void Blob(BlobTag tag, const void* data, size_t size) {
+  IPCTRACE_INLINE void Blob(BlobTag tag, const void* data, size_t size) {
     if (!lost()) WriteBlob(thread_, record_, tag, data, size);
   }
 
@@ -282,7 +285,9 @@ class Act {
     record_->result = result;
     if (__builtin_expect(result == -1, 0)) {
       record_->err = errno;
-      if (!NeedsExactStack(OpOf(call_))) FailureStack();
+      if (!NeedsExactStack(OpOf(call_)) && index_ < kMaxOpen) {
+        record_->stack = FailureStack(thread_, record_, thread_->open[index_].sp);
+      }
     }
     return true;
   }
@@ -318,16 +323,6 @@ class Act {
   }
 
  private:
-  // A failure's stack is taken in full even where the call is a hot one. The stack above the call's
-  // frame is as it was at entry.
-  IPCTRACE_COLD void FailureStack() {
-    if (index_ >= kMaxOpen) return;
-    const uint64_t sp = thread_->open[index_].sp;
-    const uint64_t return_address = reinterpret_cast<uint64_t*>(sp)[-1];
-    const uint64_t key = MixCallers(thread_, StackKey(return_address, sp) + 1, sp);
-    record_->stack = FindStack(thread_, record_, key, return_address, sp);
-  }
-
   ThreadState* thread_;
   Record* record_;
   uint32_t index_;

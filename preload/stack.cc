@@ -16,6 +16,7 @@ namespace ipctrace {
 namespace {
 
 constexpr uint64_t kPage = 4096;
+constexpr uint64_t kMixedWords = 64;
 constexpr uint64_t kNear = uint64_t{64} << 20;  // no mapping is that near below the main stack
 
 // How many bytes from `sp` upwards can be read without a fault. A stack that is neither the thread's
@@ -34,12 +35,33 @@ uint64_t MixCallers(const ThreadState* thread, uint64_t key, uint64_t sp) {
   const uint64_t start = session.exe_start;
   const uint64_t bytes = session.exe_bytes;
   uint64_t words = ReadableBytes(thread, sp) / 8;
-  if (words > 64) words = 64;
+  if (words > kMixedWords) words = kMixedWords;
   const auto* word = reinterpret_cast<const uint64_t*>(sp);
-  for (const uint64_t* const end = word + words; word != end; ++word) {
-    if (__builtin_expect(*word - start < bytes, 0)) key = (key ^ *word) * 0xD6E8FEB86659FD93;
+  const auto mix = [&](uint64_t value) __attribute__((always_inline)) {
+    if (value - start < bytes) key = (key ^ value) * 0xD6E8FEB86659FD93;
+  };
+  // Most words differ from a code address in their upper half already: three instructions a word.
+  const auto high = static_cast<uint32_t>(start >> 32);
+  const uint64_t* const end = word + words;
+  if (high != static_cast<uint32_t>((start + bytes) >> 32)) {
+    for (; word != end; ++word) mix(*word);
+    return key;
   }
+  const auto* half = reinterpret_cast<const uint32_t*>(word) + 1;
+  for (; word + 4 <= end; word += 4, half += 8) {
+    if (__builtin_expect(half[0] == high, 0)) mix(word[0]);
+    if (__builtin_expect(half[2] == high, 0)) mix(word[1]);
+    if (__builtin_expect(half[4] == high, 0)) mix(word[2]);
+    if (__builtin_expect(half[6] == high, 0)) mix(word[3]);
+  }
+  for (; word != end; ++word) mix(*word);
   return key;
+}
+
+uint32_t FailureStack(ThreadState* thread, const Record* owner, uint64_t sp) {
+  const uint64_t return_address = reinterpret_cast<uint64_t*>(sp)[-1];
+  const uint64_t key = MixCallers(thread, StackKey(return_address, sp) + 1, sp);
+  return FindStack(thread, owner, key, return_address, sp);
 }
 
 uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t key, uint64_t return_address,
