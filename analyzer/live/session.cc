@@ -103,9 +103,10 @@ struct LiveSession::Impl {
   void DidVanish(int32_t pid) {
     auto it = living.find(pid);
     if (it == living.end()) return;
-    follower->DidDie(it->second.process, pid, EndStatus(pid));
-    close(it->second.pidfd);  // leaves the epoll set with it
+    Known gone = it->second;
     living.erase(it);
+    close(gone.pidfd);  // leaves the epoll set with it
+    follower->DidDie(gone.process, pid, EndStatus(pid));  // others may appear meanwhile
   }
 
   void Announce(EventSink* sink) {
