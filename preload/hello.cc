@@ -2,9 +2,12 @@
 
 #include <fcntl.h>
 #include <link.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/time.h>
+#include <time.h>
 
 #include "preload/descriptor_facts.h"
 #include "preload/raw.h"
@@ -75,19 +78,42 @@ void WriteLink(Fact& fact, BlobTag tag, const char* link) {
   if (length > 0) fact.Blob(tag, path, static_cast<size_t>(length));
 }
 
+void WriteDescriptor(BlobWriter& writer, int fd) {
+  FdFact found;
+  if (DescribeDescriptor(fd, kAskKernel, kAskKernel, &found)) writer.Write(&found, sizeof(found));
+}
+
+// Without /proc, whose first use costs a new process 30 us. Where the kernel's table of descriptors
+// has no more than kFew places, select ignores larger numbers, and finds bad ones otherwise; poll
+// tells of all the others at once which are open. False, with nothing written: cannot tell.
+bool WriteFewDescriptors(BlobWriter& writer) {
+  constexpr int kFew = 256;
+  uint64_t beyond[kFew / 64 + 1] = {};
+  beyond[kFew / 64] = ~uint64_t{0};
+  timeval now = {};
+  if (Raw(SYS_select, kFew + 64, Address(beyond), 0, 0, Address(&now)) != 0) return false;
+  pollfd entries[kFew];
+  for (int fd = 0; fd < kFew; ++fd) entries[fd] = {fd, 0, 0};
+  timespec at_once = {};
+  if (Raw(SYS_ppoll, Address(entries), kFew, Address(&at_once), 0, 8) < 0) return false;
+  for (int fd = 0; fd < kFew; ++fd) {
+    if ((entries[fd].revents & POLLNVAL) == 0) WriteDescriptor(writer, fd);
+  }
+  return true;
+}
+
 // False: /proc is not there.
 bool WriteDescriptors(Fact& fact) {
   BlobWriter writer(fact.thread(), fact.record(), BlobTag::kFds);
-  FdFact found;
+  if (WriteFewDescriptors(writer)) {
+    writer.Finish();
+    return true;
+  }
   const long directory =
       Raw(SYS_openat, AT_FDCWD, Address("/proc/self/fd"), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (directory < 0) {
     // No /proc, or no number left: the first numbers are what can be asked for one by one.
-    for (int fd = 0; fd < 64; ++fd) {
-      if (DescribeDescriptor(fd, kAskKernel, kAskKernel, &found)) {
-        writer.Write(&found, sizeof(found));
-      }
-    }
+    for (int fd = 0; fd < 1024; ++fd) WriteDescriptor(writer, fd);
     writer.Finish();
     return false;
   }
@@ -101,9 +127,7 @@ bool WriteDescriptors(Fact& fact) {
       if (entry->name[0] < '0' || entry->name[0] > '9') continue;
       int fd = 0;
       for (const char* digit = entry->name; *digit != 0; ++digit) fd = fd * 10 + (*digit - '0');
-      if (fd != directory && DescribeDescriptor(fd, kAskKernel, kAskKernel, &found)) {
-        writer.Write(&found, sizeof(found));
-      }
+      if (fd != directory) WriteDescriptor(writer, fd);
     }
   }
   Raw(SYS_close, directory);
@@ -111,7 +135,30 @@ bool WriteDescriptors(Fact& fact) {
   return true;
 }
 
-// A new image has no handlers; the real-time signals matter to nobody's rules.
+// The executable's path. The kernel passes on the name that exec was given, which costs nothing to
+// read, where /proc/self/exe costs 20 us; but for a script it is the script's, and then it stands
+// among the first arguments too.
+void WriteExecutable(Fact& fact, int argc, char** argv, const char* directory, long length) {
+  const auto* name = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
+  bool plain = name != nullptr && name[0] != 0 && strncmp(name, "/dev/fd/", 8) != 0 &&
+               strncmp(name, "/proc/", 6) != 0 && (name[0] == '/' || length > 1);
+  for (int i = 1; plain && i < argc && i < 4; ++i) plain = strcmp(argv[i], name) != 0;
+  if (!plain) return WriteLink(fact, BlobTag::kExe, "/proc/self/exe");
+  BlobWriter writer(fact.thread(), fact.record(), BlobTag::kExe);
+  if (name[0] != '/') {
+    writer.Write(directory, static_cast<size_t>(length - 1));
+    writer.Write("/", 1);
+    while (name[0] == '.' && name[1] == '/') name += 2;
+  }
+  writer.Write(name, strlen(name));
+  writer.Finish();
+}
+
+// A new image has no handlers, and of the signals it may ignore these are the ones that matter to an
+// IPC rule or that shells, nohup and daemons set.
+constexpr int kSignals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGCHLD,
+                            SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU, SIGIO,   SIGURG};
+
 void WriteDispositions(Fact& fact) {
   struct {
     void (*handler)(int);
@@ -120,7 +167,7 @@ void WriteDispositions(Fact& fact) {
     uint64_t mask;
   } action;
   uint64_t dispositions[2] = {};
-  for (int signal = 1; signal < 32; ++signal) {
+  for (int signal : kSignals) {
     if (Raw(SYS_rt_sigaction, signal, 0, Address(&action), 8) != 0) continue;
     if (action.handler == SIG_DFL) continue;
     dispositions[action.handler == SIG_IGN ? 0 : 1] |= uint64_t{1} << (signal - 1);
@@ -145,9 +192,9 @@ void SayHello(ThreadState* thread, int argc, char** argv, bool first) {
     }
     writer.Finish();
   }
-  WriteLink(hello, BlobTag::kExe, "/proc/self/exe");
   char path[1024];
   const long length = Raw(SYS_getcwd, Address(path), sizeof(path));
+  WriteExecutable(hello, argc, argv, path, length);
   if (length > 1) hello.Blob(BlobTag::kCwd, path, static_cast<size_t>(length - 1));
   WriteModules(thread, hello.record());
   if (!WriteDescriptors(hello)) hello->b |= kHelloNoProc;
