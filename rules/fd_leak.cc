@@ -246,7 +246,9 @@ class FdLeak : public Rule {
   // who thought of its descriptors' lives; pipe ends and connections in use are left to exit by many.
   void Mention(const Process& process, const std::vector<Unit>& units) {
     const Descriptor& first = *units[0].ends[0];
-    if (process.execed || first.close_on_exec || first.object()->kind != ObjectKind::kFile) return;
+    ObjectKind kind = first.object()->kind;
+    if (kind != ObjectKind::kFile && kind != ObjectKind::kDevice) return;
+    if (process.execed || first.close_on_exec) return;
     if (first.birth != Birth::kOpened || IsShell(process)) return;
     Finding finding;
     finding.message = absl::StrCat(Named(process), " ended with ", FdAndEnd(first), ", still open");

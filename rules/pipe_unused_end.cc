@@ -215,6 +215,12 @@ class PipeUnusedEnd : public Rule {
     }
     for (const auto& end : kept) {
       for (uint64_t id : SubjectsOf(*end)) AddSubject(finding.subjects, id);
+      // Where the parent was done with it before it forked, its not closing it is the cause.
+      const Descriptor* from = end->from.get();
+      if (inherited && from != nullptr && from->usage.last &&
+          from->usage.last->time < process.born.time) {
+        AddSubject(finding.subjects, from->id);
+      }
     }
     Report(std::move(finding));
   }
