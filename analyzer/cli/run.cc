@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -26,11 +27,12 @@ namespace {
 
 volatile sig_atomic_t end_signal = 0;  // SIGTERM or SIGHUP that ipctrace got
 
-// What ipctrace does with signals while it runs, and how they were: the program gets them as
-// ipctrace itself got them.
-class Signals {
+// What ipctrace does with signals while it runs, and how they and the resource limits (which a
+// session raises for itself) were: the program gets all of it as ipctrace itself got it.
+class Inherited {
  public:
-  Signals() {
+  Inherited() {
+    for (size_t i = 0; i < kLimits.size(); ++i) has_limit_[i] = getrlimit(kLimits[i], &limits_[i]) == 0;
     // ^C and ^\ are for the program, which is in the same process group; its end ends the run.
     Set(SIGINT, SIG_IGN);
     Set(SIGQUIT, SIG_IGN);
@@ -44,6 +46,9 @@ class Signals {
   // In the child, before exec.
   void Restore() const {
     for (size_t i = 0; i < count_; ++i) sigaction(saved_[i].first, &saved_[i].second, nullptr);
+    for (size_t i = 0; i < kLimits.size(); ++i) {
+      if (has_limit_[i]) setrlimit(kLimits[i], &limits_[i]);
+    }
   }
 
  private:
@@ -54,6 +59,9 @@ class Signals {
     saved_[count_].first = signal;
     return saved_[count_++].second;
   }
+  static constexpr std::array kLimits = {RLIMIT_FSIZE, RLIMIT_NOFILE};
+  std::array<rlimit, kLimits.size()> limits_{};
+  std::array<bool, kLimits.size()> has_limit_{};
   std::array<std::pair<int, struct sigaction>, 8> saved_{};
   size_t count_ = 0;
 };
@@ -101,7 +109,7 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
 
 // Starts the program: same process group, same terminal, same descriptors, signals as they were.
 absl::StatusOr<pid_t> Start(const Program& program, std::vector<std::string> argv,
-                            std::vector<std::string> environment, const Signals& signals) {
+                            std::vector<std::string> environment, const Inherited& inherited) {
   std::vector<std::string> shell = {"sh", program.path};
   if (program.shell_script) shell.insert(shell.end(), argv.begin() + 1, argv.end());
   std::vector<char*> arguments = Pointers(program.shell_script ? shell : argv);
@@ -112,7 +120,7 @@ absl::StatusOr<pid_t> Start(const Program& program, std::vector<std::string> arg
   if (pipe2(failure, O_CLOEXEC) != 0) return absl::InternalError(absl::StrCat("cannot make a pipe: ", strerror(errno)));
   const pid_t pid = fork();
   if (pid == 0) {
-    signals.Restore();
+    inherited.Restore();
     execve(path, arguments.data(), variables.data());
     const int error = errno;
     [[maybe_unused]] const ssize_t written = write(failure[1], &error, sizeof(error));
@@ -129,7 +137,7 @@ absl::StatusOr<pid_t> Start(const Program& program, std::vector<std::string> arg
 
 class Run {
  public:
-  Run(const Options& options, const Signals& signals) : options_(options), signals_(signals), tracing_(options) {}
+  Run(const Options& options, const Inherited& inherited) : options_(options), inherited_(inherited), tracing_(options) {}
 
   int Main() {
     // 1. What could go wrong is found out before the program runs.
@@ -148,7 +156,7 @@ class Run {
     if (!session.ok()) return Fail(std::string(session.status().message()));
     session_ = *std::move(session);
     const auto pid = Start(*program, options_.arguments,
-                           Environment(PreloadValue(*program, *library, getenv("LD_PRELOAD")), path), signals_);
+                           Environment(PreloadValue(*program, *library, getenv("LD_PRELOAD")), path), inherited_);
     if (!pid.ok()) return Fail(std::string(pid.status().message()));
     pid_ = *pid;
 
@@ -245,7 +253,7 @@ class Run {
   }
 
   const Options& options_;
-  const Signals& signals_;
+  const Inherited& inherited_;
   Tracing tracing_;
   std::unique_ptr<LiveSession> session_;
   pid_t pid_ = 0;
@@ -258,8 +266,8 @@ class Run {
 }  // namespace
 
 int RunCommand(const Options& options) {
-  const Signals signals;
-  return Run(options, signals).Main();
+  const Inherited inherited;
+  return Run(options, inherited).Main();
 }
 
 }  // namespace ipctrace

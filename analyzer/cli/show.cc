@@ -16,7 +16,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "analyzer/cli/commands.h"
-#include "analyzer/cli/tracing.h"
 #include "analyzer/events/log.h"
 #include "analyzer/model/model.h"
 #include "analyzer/report/escape.h"
@@ -213,7 +212,6 @@ class Show : public EventSink {
 
   void Take(const Event& event) override {
     if (static_cast<size_t>(event.call) >= kCallCount) return;
-    TellExecutable(event, &stacks_);
     const auto key = std::make_pair(event.thread, event.seq);
     switch (event.kind) {
       case EventKind::kEnter:

@@ -109,14 +109,7 @@ absl::Status Tracing::Open() {
   return absl::OkStatus();
 }
 
-void TellExecutable(const Event& event, Stacks* stacks) {
-  for (const auto& [tag, bytes] : event.blobs) {
-    if (tag == BlobTag::kExe) stacks->SetExecutable(event.process, bytes);
-  }
-}
-
 void Tracing::Take(const Event& event) {
-  TellExecutable(event, &stacks_);
   if (log_ != nullptr) log_->Take(event);
   analysis_.Take(event);
 }

@@ -60,10 +60,6 @@ class Tracing : public EventSink {
   ReportFile file_;
 };
 
-// Hands the path of the program's file, if the event has it, to `stacks`; before the model gets the
-// event, which hands the modules on.
-void TellExecutable(const Event& event, Stacks* stacks);
-
 // The exit status that --error-exitcode and --fail-on ask for, or `otherwise`.
 int FindingsStatus(const Options& options, const Report& report, int otherwise);
 

@@ -109,7 +109,6 @@ struct Stacks::Impl {
   absl::flat_hash_map<FileKey, std::shared_ptr<const ElfImage>> images;
   absl::flat_hash_map<const ElfImage*, std::unique_ptr<File>> files;
   absl::flat_hash_map<uint32_t, std::shared_ptr<const ModuleMap>> processes;
-  absl::flat_hash_map<uint32_t, std::string> executables;
   absl::node_hash_map<uint32_t, Stack> stacks;
   std::vector<uint32_t> pending;
   size_t pending_bytes = 0;
@@ -192,15 +191,9 @@ struct Stacks::Impl {
 Stacks::Stacks() : impl_(new Impl) {}
 Stacks::~Stacks() = default;
 
-void Stacks::SetExecutable(uint32_t process, std::string_view path) {
-  impl_->executables[process] = path.substr(0, path.find('\0'));
-}
-
 void Stacks::SetModules(uint32_t process, std::string_view text) {
-  const auto executable = impl_->executables.find(process);
   impl_->processes[process] = std::make_shared<ModuleMap>(
-      text, executable == impl_->executables.end() ? std::string() : executable->second,
-      [this](const std::string& path) { return impl_->OpenImage(path); });
+      text, [this](const std::string& path) { return impl_->OpenImage(path); });
 }
 
 void Stacks::CopyModules(uint32_t parent, uint32_t child) {
@@ -208,10 +201,6 @@ void Stacks::CopyModules(uint32_t parent, uint32_t child) {
   if (it == impl_->processes.end()) return;
   std::shared_ptr<const ModuleMap> modules = it->second;
   impl_->processes[child] = std::move(modules);
-  const auto executable = impl_->executables.find(parent);
-  if (executable == impl_->executables.end()) return;
-  std::string path = executable->second;
-  impl_->executables[child] = std::move(path);
 }
 
 void Stacks::Add(uint32_t id, uint32_t process, std::string_view blob) {

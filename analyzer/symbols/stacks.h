@@ -27,9 +27,6 @@ class Stacks {
   Stacks();
   ~Stacks();
 
-  // Which file the process runs ([Exe]): the loader, and so [Modules], gives it no name. To be told
-  // before SetModules.
-  void SetExecutable(uint32_t process, std::string_view path);
   // What is loaded in a process (text of a [Modules] blob, preload/trace/format.h), from now on.
   void SetModules(uint32_t process, std::string_view text);
   // `child` was forked from `parent`: it has the same modules until it says otherwise.

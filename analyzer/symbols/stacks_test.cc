@@ -100,20 +100,6 @@ TEST(StacksTest, ACopyThatEndsEarlyGivesItsInnermostFrames) {
   }
 }
 
-TEST(StacksTest, TheExecutablesPathMayBeToldApart) {
-  Capture capture = CaptureStacks(kNested, "gcc -O2 -g");
-  ASSERT_EQ(capture.stacks.size(), 1u);
-  capture.modules.erase(capture.modules.find(capture.program), capture.program.size());
-  EXPECT_EQ(Text(FramesOf(capture)), ":0 ");
-  Stacks stacks;
-  stacks.SetExecutable(1, capture.program + '\0');
-  stacks.SetModules(1, capture.modules);
-  stacks.CopyModules(1, 2);
-  stacks.SetModules(2, capture.modules);
-  stacks.Add(7, 2, capture.stacks[0]);
-  EXPECT_EQ(Text(stacks.Frames(7)), "inner:3 middle:7 outer:12 main:16 ");
-}
-
 TEST(StacksTest, DamagedStacksAndModulesDoNoHarm) {
   const Capture capture = CaptureStacks(kNested, "gcc -O2 -g");
   ASSERT_EQ(capture.stacks.size(), 1u);

@@ -23,11 +23,10 @@ struct Module {
 // What a process had loaded, by address.
 class ModuleMap {
  public:
-  // `text`: lines "<load bias hex> <start hex> <end hex> <path>\n"; the first is the program, whose
-  // path is `executable` where the line has none. What is not such a line is passed over.
-  // `open_image` opens files, and is asked once a line.
+  // `text`: lines "<load bias hex> <start hex> <end hex> <path>\n"; the first is the program. What
+  // is not such a line is passed over. `open_image` opens files, and is asked once a line.
   template <typename OpenImage>
-  ModuleMap(std::string_view text, const std::string& executable, const OpenImage& open_image);
+  ModuleMap(std::string_view text, const OpenImage& open_image);
 
   const Module* Find(uint64_t address) const;
 
@@ -46,14 +45,12 @@ class ModuleMap {
 std::vector<uint64_t> Unwind(const ModuleMap& modules, std::string_view blob);
 
 template <typename OpenImage>
-ModuleMap::ModuleMap(std::string_view text, const std::string& executable,
-                     const OpenImage& open_image) {
+ModuleMap::ModuleMap(std::string_view text, const OpenImage& open_image) {
   for (bool first = true; !text.empty();) {
     const size_t newline = text.find('\n');
     Module module;
     if (ParseLine(text.substr(0, newline), &module)) {
       module.executable = first;
-      if (first && module.path.empty()) module.path = executable;
       module.image = open_image(module.path);
       modules_.push_back(std::move(module));
     }
