@@ -245,9 +245,9 @@ class Run {
       status = WIFSIGNALED(wait_status_) ? 128 + WTERMSIG(wait_status_) : WEXITSTATUS(wait_status_);
     }
     status = FindingsStatus(options_, report, status);
-    if (!session_->heard()) {
+    if (!session_->heard() || !report.coverage.heard) {  // not at all, or not to the end of its hello
       report.problems.push_back(absl::StrCat("could not trace ", options_.arguments[0],
-                                             ": the library was not loaded into it"));
+                                             ": the library in it never said hello"));
     }
     return tracing_.Finish(std::move(report)) ? status : kExitFailure;
   }

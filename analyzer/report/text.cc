@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kMaxSourceBytes = 16 << 20;
 constexpr size_t kMaxSourceColumns = 120;
+constexpr size_t kMaxCallers = 6;
 constexpr size_t kMaxSteps = 40;  // of one story
 constexpr size_t kMaxStanding = 20;
 
@@ -81,8 +82,9 @@ class TextWriter {
     if (!where.empty()) Line("  " + where);
     // Who called, as far as it is the user's own code.
     if (site.place >= 0) {
+      size_t callers = 0;
       for (size_t i = static_cast<size_t>(site.place) + 1; i < site.stack.size(); ++i) {
-        if (!site.stack[i].user) continue;
+        if (!site.stack[i].user || ++callers > kMaxCallers) continue;
         Line("    " + Dim("called from " + EscapeTerminal(PlaceAndFunction(&site.stack[i]))));
       }
       WriteSource(*site.Place());
