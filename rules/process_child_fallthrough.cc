@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -102,6 +103,16 @@ class ProcessChildFallthrough : public Rule {
     }
   }
 
+  // One that accepts where its parent does will fork there too: that is one mistake.
+  void DidFinish() override {
+    for (auto& [stack, finding] : forks_) {
+      if (std::none_of(at_accept_.begin(), at_accept_.end(),
+                       [&, own = stack](uint32_t each) { return SamePlace(own, each); })) {
+        Report(std::move(finding));
+      }
+    }
+  }
+
   void DidExec(const Process& process, const Act* act) override { Forget(process); }
   void WillEnd(const Process& process) override {
     accepts_.erase(&process);
@@ -177,7 +188,6 @@ class ProcessChildFallthrough : public Rule {
   void ReportAccept(Child& child, const std::shared_ptr<Descriptor>& listener) {
     if (child.listener == 0) return;
     child.listener = 0;  // once
-    if (CountRepetition(child.accepted.stack)) return;
     Finding finding;
     finding.site = child.accepted;
     finding.message =
@@ -192,6 +202,7 @@ class ProcessChildFallthrough : public Rule {
                      child.fork),
               StepAt(absl::StrCat(Named(*child.process), " called accept, as its parent does"),
                      child.accepted)});
+    at_accept_.push_back(child.fork.stack);
     Report(std::move(finding));
   }
 
@@ -222,7 +233,7 @@ class ProcessChildFallthrough : public Rule {
       did_its_own |= std::none_of(child.parent_doings.begin(), child.parent_doings.end(),
                                   [&](uint32_t other) { return SamePlace(stack, other); });
     }
-    if (!did_its_own || CountRepetition(child.forked.stack)) return;
+    if (!did_its_own) return;
     Finding finding;
     finding.site = child.forked;
     finding.message =
@@ -235,10 +246,12 @@ class ProcessChildFallthrough : public Rule {
         finding.story,
         {StepAt(absl::StrCat("fork made ", Named(*child.process)), child.fork),
          StepAt(absl::StrCat(Named(*child.process), " forked in the same place"), child.forked)});
-    Report(std::move(finding));
+    forks_.push_back({child.fork.stack, std::move(finding)});
   }
 
   absl::flat_hash_map<const Process*, Child> children_;
+  std::vector<uint32_t> at_accept_;  // where those were forked that went on to accept
+  std::vector<std::pair<uint32_t, Finding>> forks_;
   absl::flat_hash_map<const Process*, std::vector<Accept>> accepts_;  // the last, for each listener
   absl::flat_hash_map<std::pair<const Process*, uint64_t>, Nanos> last_accept_;
   absl::flat_hash_map<const Process*, std::vector<uint32_t>> doings_;  // since the last fork

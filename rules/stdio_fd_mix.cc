@@ -229,9 +229,7 @@ class StdioFdMix : public Rule {
       AddSteps(finding.story, LifeOf(model(), act.descriptor));
     }
     if (stream.last_use.process != 0) {
-      AddSteps(finding.story, {StepAt(absl::StrCat(StreamName(stream),
-                                                   " was last seen to use its "
-                                                   "descriptor (",
+      AddSteps(finding.story, {StepAt(absl::StrCat(StreamName(stream), " was last used (",
                                                    NameOf(stream.last_use.call), ")"),
                                       stream.last_use)});
     }
