@@ -8,12 +8,14 @@ import unittest
 import tool
 
 
-class BareForm(tool.TestCase):
+class TestCase(tool.TestCase):
     def bare(self, command, options="", **rest):
         environment = {**os.environ, "LD_PRELOAD": tool.library(tool.IPCTRACE),
                        "IPCTRACE_ANALYZER": tool.IPCTRACE, "IPCTRACE_OPTIONS": options}
         return self.run_native(command, env=environment, **rest)
 
+
+class BareForm(TestCase):
     def test_the_report_comes_on_stderr(self):
         run = self.bare([self.compile("tests/programs/ends.c"), "3"])
         self.assertEqual(3, run.status)
@@ -61,7 +63,7 @@ class BareForm(tool.TestCase):
             self.assertEqual(self.run_native([program, how]).status, self.bare([program, how]).status)
 
 
-class Unseen(BareForm):
+class Unseen(TestCase):
     def assert_same_output(self, command, **rest):
         without = self.run_native(command, **rest)
         self.assertEqual(without.stdout, self.bare(command, **rest).stdout)

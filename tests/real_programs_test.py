@@ -151,10 +151,12 @@ http {{
 
         def drive():
             end = time.monotonic() + 10
-            command = ["redis-benchmark", "-p", str(port), "-n", "2000", "-c", "10", "-t", "get,set", "-q"]
-            while subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL).returncode != 0:
+            while subprocess.run(["redis-cli", "-p", str(port), "ping"], stdout=subprocess.DEVNULL,
+                                 stderr=subprocess.DEVNULL).returncode != 0:
                 self.assertLess(time.monotonic(), end)
                 time.sleep(0.1)
+            subprocess.run(["redis-benchmark", "-p", str(port), "-n", "2000", "-c", "10", "-t", "get,set", "-q"],
+                           stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30, check=True)
         self.serve(["redis-server", "--port", str(port), "--save", "", "--bind", "127.0.0.1"], drive)
 
 

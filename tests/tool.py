@@ -57,7 +57,12 @@ def traced(ipctrace, command, *, options=(), timeout=60, **rest):
                      timeout=timeout + 20, **rest)
         if os.path.exists(output):
             with open(output) as file:
-                run.report = json.load(file)
+                text = file.read()
+            try:
+                run.report = json.loads(text)
+            except ValueError as error:
+                raise AssertionError(f"the report is no JSON ({error}); status {run.status}; "
+                                     f"{text[:200]!r}; {run.stderr!r}") from error
     return run
 
 
