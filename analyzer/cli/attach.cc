@@ -97,7 +97,8 @@ class Attached {
       const bool ended = Gone() || session_->FirstProcessWaits();
       const absl::Duration pause = session_->Step(&tracing_);
       const bool quiet = pause > absl::ZeroDuration();
-      if (ended && linger_until == absl::InfiniteFuture()) linger_until = absl::Now() + options_.linger;
+      if (ended && linger_until == absl::InfiniteFuture())
+        linger_until = absl::Now() + options_.linger;
       if (ended && quiet && !OthersLive()) return FinishReason::kEnded;
       if (absl::Now() >= linger_until) return FinishReason::kEnded;
       if (quiet && session_->CheckDeadlock(tracing_.model(), &tracing_)) {
@@ -133,7 +134,8 @@ class Attached {
   bool Conclude(FinishReason reason) {
     Report report = tracing_.MakeReport(reason);
     // What a stream was told while the program hung need not be told again.
-    if (said_.has_value() && tracing_.file().is_stream() && *said_ == Fingerprints(report)) return true;
+    if (said_.has_value() && tracing_.file().is_stream() && *said_ == Fingerprints(report))
+      return true;
     return tracing_.Finish(std::move(report));
   }
 
@@ -148,9 +150,11 @@ class Attached {
 
 int AttachCommand(const Options& given) {
   // Nothing that the user types at the program is meant for its analyzer.
-  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGTSTP, SIGTTOU}) signal(number, SIG_IGN);
+  for (const int number : {SIGINT, SIGQUIT, SIGHUP, SIGPIPE, SIGTSTP, SIGTTOU})
+    signal(number, SIG_IGN);
   fcntl(kReadyFd, F_SETFD, FD_CLOEXEC);
-  if (given.session.empty() || given.pid == 0) return Fail("attach is for the library alone: use ipctrace run");
+  if (given.session.empty() || given.pid == 0)
+    return Fail("attach is for the library alone: use ipctrace run");
   Options options = given;
   absl::Status status;
   if (const char* text = getenv(kOptionsVariable)) status = ParseEnvironment(text, &options);

@@ -25,9 +25,12 @@ struct Command {
 const Command kCommands[] = {
     {"run", ipctrace::kRun, ipctrace::RunCommand, "[OPTIONS] -- PROGRAM [ARGS]",
      "trace a program, analyze while it runs, report"},
-    {"report", ipctrace::kReport, ipctrace::ReportCommand, "[OPTIONS] TRACE", "analyze a kept trace again"},
-    {"show", ipctrace::kShow, ipctrace::ShowCommand, "[--format=text|jsonl] TRACE", "the events of a trace, one a line"},
-    {"explain", ipctrace::kExplain, ipctrace::ExplainCommand, "RULE", "what a rule finds, why it hurts, how to mend it"},
+    {"report", ipctrace::kReport, ipctrace::ReportCommand, "[OPTIONS] TRACE",
+     "analyze a kept trace again"},
+    {"show", ipctrace::kShow, ipctrace::ShowCommand, "[--format=text|jsonl] TRACE",
+     "the events of a trace, one a line"},
+    {"explain", ipctrace::kExplain, ipctrace::ExplainCommand, "RULE",
+     "what a rule finds, why it hurts, how to mend it"},
     {"rules", ipctrace::kRules, ipctrace::RulesCommand, "", "all rules, one a line"},
     {"attach", ipctrace::kAttach, ipctrace::AttachCommand, "", ""},
 };
@@ -38,14 +41,19 @@ std::string Help() {
       "  LD_PRELOAD=libipctrace.so ./program    a report when it ends, or as soon as it hangs\n";
   for (const Command& command : kCommands) {
     if (command.help.empty()) continue;
-    std::string line = "  ipctrace " + std::string(command.name) + " " + std::string(command.arguments);
+    std::string line =
+        "  ipctrace " + std::string(command.name) + " " + std::string(command.arguments);
     line.resize(line.size() < 41 ? 41 : line.size() + 2, ' ');
     help += line + std::string(command.help) + "\n";
   }
   help += "\nOptions of run:\n" + ipctrace::OptionsHelp(ipctrace::kRun);
-  help += "\nreport takes those that fit; IPCTRACE_OPTIONS=name=value:name=value gives them to the bare form.\n"
-          "\nThe exit status is the program's own (128 + N after signal N), or what --error-exitcode says;\n"
-          "124: a timeout or a hang was ended; 125: ipctrace failed, or the program cannot be traced.\n";
+  help +=
+      "\nreport takes those that fit; IPCTRACE_OPTIONS=name=value:name=value gives them to the "
+      "bare form.\n"
+      "\nThe exit status is the program's own (128 + N after signal N), or what --error-exitcode "
+      "says;\n"
+      "124: a timeout or a hang was ended; 125: ipctrace failed, or the program cannot be "
+      "traced.\n";
   return help;
 }
 
@@ -62,13 +70,16 @@ int main(int argc, char** argv) {
   for (const Command& candidate : kCommands) {
     if (candidate.name == name) command = &candidate;
   }
-  if (command == nullptr) return ipctrace::Fail("there is no command " + name + " (ipctrace help lists them)");
-  if (!arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h")) return fputs(Help().c_str(), stdout) < 0;
+  if (command == nullptr)
+    return ipctrace::Fail("there is no command " + name + " (ipctrace help lists them)");
+  if (!arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h"))
+    return fputs(Help().c_str(), stdout) < 0;
 
   // 2. Its options.
   Options options;
   const absl::Status parsed = ipctrace::ParseArguments(command->set, arguments, &options);
-  if (!parsed.ok()) return ipctrace::Fail(std::string(parsed.message()) + " (ipctrace help lists the options)");
+  if (!parsed.ok())
+    return ipctrace::Fail(std::string(parsed.message()) + " (ipctrace help lists the options)");
 
   // 3. Do it.
   return command->run(options);

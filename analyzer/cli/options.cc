@@ -16,8 +16,8 @@ using Parse = bool (*)(const std::string& value, Options* options);
 struct Row {
   std::string_view name;
   unsigned commands;
-  std::string_view value;  // what the value is called in the help
-  Parse parse;             // false: the value makes no sense
+  std::string_view value;     // what the value is called in the help
+  Parse parse;                // false: the value makes no sense
   std::string_view expected;  // what would make sense
   std::string_view help;
 };
@@ -33,7 +33,8 @@ bool ParseSeconds(const std::string& text, absl::Duration* duration) {
 
 bool ParseNumber(const std::string& text, int low, int high, int* number) {
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), *number);
-  return error == std::errc() && end == text.data() + text.size() && *number >= low && *number <= high;
+  return error == std::errc() && end == text.data() + text.size() && *number >= low &&
+         *number <= high;
 }
 
 constexpr unsigned kReports = kRun | kReport | kAttach | kBare;
@@ -45,7 +46,8 @@ const std::vector<Row>& Table() {
        "which rules: comma-separated, in order, - takes away: -*,pipe-*"},
       {"format", kReports, "FORM",
        [](const std::string& v, Options* o) { return o->format = v, FindFormat(v) != nullptr; },
-       "text, json, junit, sarif or github", "of the report: text (default), json, junit, sarif, github"},
+       "text, json, junit, sarif or github",
+       "of the report: text (default), json, junit, sarif, github"},
       {"format", kShow, "FORM",
        [](const std::string& v, Options* o) { return o->format = v, v == "text" || v == "jsonl"; },
        "text or jsonl", "text (default), or jsonl: one JSON object a line"},
@@ -54,7 +56,9 @@ const std::vector<Row>& Table() {
        "where the report goes: standard error by default, - is standard output"},
       {"color", kReports, "WHEN",
        [](const std::string& v, Options* o) {
-         o->color = v == "always" ? ColorMode::kAlways : v == "never" ? ColorMode::kNever : ColorMode::kAuto;
+         o->color = v == "always"  ? ColorMode::kAlways
+                    : v == "never" ? ColorMode::kNever
+                                   : ColorMode::kAuto;
          return v == "always" || v == "never" || v == "auto";
        },
        "always, never or auto", "always, never, or auto: on a terminal unless NO_COLOR is set"},
@@ -62,32 +66,43 @@ const std::vector<Row>& Table() {
        [](const std::string& v, Options* o) { return o->trace = v, !v.empty(); }, "a file's name",
        "keep the trace, for report, show and diagram"},
       {"timeout", kRun, "SECONDS",
-       [](const std::string& v, Options* o) { return ParseSeconds(v, &o->timeout) && o->timeout > absl::ZeroDuration(); },
+       [](const std::string& v, Options* o) {
+         return ParseSeconds(v, &o->timeout) && o->timeout > absl::ZeroDuration();
+       },
        "a number of seconds above 0", "end a run that lasts longer, and report what it was doing"},
       {"on-deadlock", kRun | kAttach | kBare, "WHAT",
        [](const std::string& v, Options* o) {
          o->on_deadlock = v == "end" ? OnDeadlock::kEnd : OnDeadlock::kWait;
          return v == "end" || v == "wait";
        },
-       "end or wait", "end a program that can never go on (default; not in the bare form), or wait"},
+       "end or wait",
+       "end a program that can never go on (default; not in the bare form), or wait"},
       {"linger", kRun | kAttach | kBare, "SECONDS",
-       [](const std::string& v, Options* o) { return ParseSeconds(v, &o->linger); }, "a number of seconds",
+       [](const std::string& v, Options* o) { return ParseSeconds(v, &o->linger); },
+       "a number of seconds",
        "how long to follow processes that outlive the first one (default 2)"},
       {"fail-on", kRun | kReport, "SEVERITY",
        [](const std::string& v, Options* o) {
-         o->fail_on = v == "error" ? Severity::kError : v == "warning" ? Severity::kWarning : Severity::kNote;
+         o->fail_on = v == "error"     ? Severity::kError
+                      : v == "warning" ? Severity::kWarning
+                                       : Severity::kNote;
          return v == "error" || v == "warning" || v == "note";
        },
-       "error, warning or note", "which findings make --error-exitcode the exit status (default error)"},
+       "error, warning or note",
+       "which findings make --error-exitcode the exit status (default error)"},
       {"error-exitcode", kRun | kReport, "N",
-       [](const std::string& v, Options* o) { return ParseNumber(v, 0, 255, &o->error_exitcode.emplace()); },
+       [](const std::string& v, Options* o) {
+         return ParseNumber(v, 0, 255, &o->error_exitcode.emplace());
+       },
        "a number from 0 to 255",
-       "the exit status when there are such findings (default: the program's own; 1 with --fail-on)"},
+       "the exit status when there are such findings (default: the program's own; 1 with "
+       "--fail-on)"},
       {"session", kAttach, "PATH",
-       [](const std::string& v, Options* o) { return o->session = v, !v.empty(); }, "a path", "of the session"},
+       [](const std::string& v, Options* o) { return o->session = v, !v.empty(); }, "a path",
+       "of the session"},
       {"pid", kAttach, "N",
-       [](const std::string& v, Options* o) { return ParseNumber(v, 1, 1 << 30, &o->pid); }, "a process id",
-       "of the program's first process"},
+       [](const std::string& v, Options* o) { return ParseNumber(v, 1, 1 << 30, &o->pid); },
+       "a process id", "of the program's first process"},
   };
   return *table;
 }
@@ -97,15 +112,17 @@ absl::Status Set(unsigned command, std::string_view shown, std::string_view name
   for (const Row& row : Table()) {
     if (row.name != name || !(row.commands & command)) continue;
     if (value == nullptr) {
-      return absl::InvalidArgumentError(absl::StrCat(std::string(shown), " needs a value: ", std::string(row.expected)));
+      return absl::InvalidArgumentError(
+          absl::StrCat(std::string(shown), " needs a value: ", std::string(row.expected)));
     }
     if (!row.parse(*value, options)) {
-      return absl::InvalidArgumentError(absl::StrCat(std::string(shown), " cannot be \"", *value, "\": it takes ",
-                                                     std::string(row.expected)));
+      return absl::InvalidArgumentError(absl::StrCat(std::string(shown), " cannot be \"", *value,
+                                                     "\": it takes ", std::string(row.expected)));
     }
     return absl::OkStatus();
   }
-  return absl::InvalidArgumentError(absl::StrCat("there is no option ", std::string(shown), " here"));
+  return absl::InvalidArgumentError(
+      absl::StrCat("there is no option ", std::string(shown), " here"));
 }
 
 }  // namespace
@@ -164,7 +181,8 @@ std::string OptionsHelp(CommandSet command) {
   std::string help;
   for (const Row& row : Table()) {
     if (!(row.commands & command)) continue;
-    const std::string option = absl::StrCat("--", std::string(row.name), "=", std::string(row.value));
+    const std::string option =
+        absl::StrCat("--", std::string(row.name), "=", std::string(row.value));
     help += absl::StrFormat("  %-21s %s\n", option, std::string(row.help));
   }
   return help;

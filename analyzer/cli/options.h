@@ -42,7 +42,13 @@ struct Options {
 
 // Which commands an option is for.
 enum CommandSet : unsigned {
-  kRun = 1, kReport = 2, kShow = 4, kAttach = 8, kBare = 16, kRules = 32, kExplain = 64,
+  kRun = 1,
+  kReport = 2,
+  kShow = 4,
+  kAttach = 8,
+  kBare = 16,
+  kRules = 32,
+  kExplain = 64,
 };
 
 // Reads the arguments that follow the command's name, up to "--" or the first one that is not an

@@ -9,7 +9,10 @@ using Strings = std::vector<std::string>;
 
 TEST(OptionsTest, OptionsEndWhereTheProgramBegins) {
   Options options;
-  ASSERT_TRUE(ParseArguments(kRun, {"--format=json", "--checks", "-*,pipe-*", "--", "prog", "--format=x"}, &options).ok());
+  ASSERT_TRUE(ParseArguments(kRun,
+                             {"--format=json", "--checks", "-*,pipe-*", "--", "prog", "--format=x"},
+                             &options)
+                  .ok());
   EXPECT_EQ(options.format, "json");
   EXPECT_EQ(options.checks, "-*,pipe-*");
   EXPECT_EQ(options.arguments, (Strings{"prog", "--format=x"}));
@@ -21,8 +24,11 @@ TEST(OptionsTest, OptionsEndWhereTheProgramBegins) {
 
 TEST(OptionsTest, ValuesAreRead) {
   Options options;
-  ASSERT_TRUE(ParseArguments(kRun, {"--timeout=1.5", "--fail-on=warning", "--error-exitcode=9", "--linger=0",
-                                    "--on-deadlock=wait", "--color=never"}, &options).ok());
+  ASSERT_TRUE(ParseArguments(kRun,
+                             {"--timeout=1.5", "--fail-on=warning", "--error-exitcode=9",
+                              "--linger=0", "--on-deadlock=wait", "--color=never"},
+                             &options)
+                  .ok());
   EXPECT_EQ(options.timeout, absl::Milliseconds(1500));
   EXPECT_EQ(options.fail_on, Severity::kWarning);
   EXPECT_EQ(options.error_exitcode, 9);
@@ -40,7 +46,8 @@ TEST(OptionsTest, WhatIsWrongIsNamed) {
   EXPECT_EQ(Error(kRun, {"--nonsense"}), "there is no option --nonsense here");
   EXPECT_EQ(Error(kRun, {"-x"}), "there is no option -x here");
   EXPECT_EQ(Error(kReport, {"--timeout=3"}), "there is no option --timeout here");
-  EXPECT_EQ(Error(kRun, {"--format=poem"}), "--format cannot be \"poem\": it takes text, json, junit, sarif or github");
+  EXPECT_EQ(Error(kRun, {"--format=poem"}),
+            "--format cannot be \"poem\": it takes text, json, junit, sarif or github");
   EXPECT_EQ(Error(kShow, {"--format=json"}), "--format cannot be \"json\": it takes text or jsonl");
   EXPECT_NE(Error(kRun, {"--timeout"}), "");
   for (const char* value : {"soon", "0", "-1", "nan", "inf", "1s", ""}) {
@@ -68,9 +75,9 @@ TEST(OptionsTest, OneWrongOptionOfTheBareFormDoesNotHideTheOthers) {
 
 TEST(OptionsTest, TheHelpHasEveryOptionOfItsCommand) {
   const std::string help = OptionsHelp(kRun);
-  for (const char* name : {"--checks=GLOBS", "--format=FORM", "--output=FILE", "--trace=FILE", "--timeout=SECONDS",
-                           "--fail-on=SEVERITY", "--error-exitcode=N", "--color=WHEN", "--on-deadlock=WHAT",
-                           "--linger=SECONDS"}) {
+  for (const char* name : {"--checks=GLOBS", "--format=FORM", "--output=FILE", "--trace=FILE",
+                           "--timeout=SECONDS", "--fail-on=SEVERITY", "--error-exitcode=N",
+                           "--color=WHEN", "--on-deadlock=WHAT", "--linger=SECONDS"}) {
     EXPECT_NE(help.find(name), std::string::npos) << name;
   }
   EXPECT_EQ(OptionsHelp(kReport).find("--timeout"), std::string::npos);

@@ -21,7 +21,8 @@ absl::Status CannotTrace(const std::string& path, const std::string& why) {
 
 class File {
  public:
-  explicit File(const std::string& path) : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
+  explicit File(const std::string& path)
+      : fd_(open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {}
   ~File() {
     if (fd_ >= 0) close(fd_);
   }
@@ -36,7 +37,8 @@ class File {
   }
   template <typename T>
   bool ReadOne(uint64_t offset, T* value) const {
-    return pread(fd_, value, sizeof(T), static_cast<off_t>(offset)) == static_cast<ssize_t>(sizeof(T));
+    return pread(fd_, value, sizeof(T), static_cast<off_t>(offset)) ==
+           static_cast<ssize_t>(sizeof(T));
   }
 
  private:
@@ -46,9 +48,11 @@ class File {
 // Whether the kernel makes the loader ignore LD_PRELOAD for it (AT_SECURE).
 bool RaisesPrivileges(const std::string& path, const struct stat& status) {
   if ((status.st_mode & S_ISUID) && status.st_uid != getuid()) return true;
-  if ((status.st_mode & S_ISGID) && (status.st_mode & S_IXGRP) && status.st_gid != getgid()) return true;
+  if ((status.st_mode & S_ISGID) && (status.st_mode & S_IXGRP) && status.st_gid != getgid())
+    return true;
   char capabilities[64];
-  return getuid() != 0 && getxattr(path.c_str(), "security.capability", capabilities, sizeof(capabilities)) > 0;
+  return getuid() != 0 &&
+         getxattr(path.c_str(), "security.capability", capabilities, sizeof(capabilities)) > 0;
 }
 
 // Notes the libraries among the program's needs that insist on being loaded first.
@@ -88,15 +92,18 @@ absl::Status Inspect(const std::string& path, int depth, Program* program) {
   if (stat(path.c_str(), &status) != 0) {
     return absl::NotFoundError(absl::StrCat("cannot run ", path, ": ", strerror(errno)));
   }
-  if (S_ISDIR(status.st_mode)) return absl::NotFoundError(absl::StrCat("cannot run ", path, ": it is a directory"));
+  if (S_ISDIR(status.st_mode))
+    return absl::NotFoundError(absl::StrCat("cannot run ", path, ": it is a directory"));
   if (!S_ISREG(status.st_mode) || access(path.c_str(), X_OK) != 0) {
-    return absl::PermissionDeniedError(absl::StrCat("cannot run ", path, ": Permission denied (it is not executable)"));
+    return absl::PermissionDeniedError(
+        absl::StrCat("cannot run ", path, ": Permission denied (it is not executable)"));
   }
   const File file(path);
   if (file.fd() < 0) {
     // Executable but not readable: nothing is known of it, and it may well be traced.
-    return errno == EACCES ? absl::OkStatus()
-                           : absl::NotFoundError(absl::StrCat("cannot run ", path, ": ", strerror(errno)));
+    return errno == EACCES
+               ? absl::OkStatus()
+               : absl::NotFoundError(absl::StrCat("cannot run ", path, ": ", strerror(errno)));
   }
   const std::string start = file.Read(0, 4096);
   if (start.starts_with("#!")) {
@@ -112,7 +119,9 @@ absl::Status Inspect(const std::string& path, int depth, Program* program) {
   }
   // Set-user-ID counts for programs only; the kernel takes no notice of it on scripts.
   if (RaisesPrivileges(path, status)) {
-    return CannotTrace(path, "it is a set-user-ID program (or has capabilities), into which nothing may be loaded");
+    return CannotTrace(
+        path,
+        "it is a set-user-ID program (or has capabilities), into which nothing may be loaded");
   }
   if (!start.starts_with(ELFMAG)) {
     program->shell_script = depth == 0;
@@ -122,7 +131,8 @@ absl::Status Inspect(const std::string& path, int depth, Program* program) {
   Elf64_Ehdr header;
   memcpy(&header, start.data(), sizeof(header));
   if (header.e_ident[EI_CLASS] == ELFCLASS32) return CannotTrace(path, "it is a 32-bit program");
-  if (header.e_machine != EM_X86_64) return CannotTrace(path, "it is a program for another kind of machine");
+  if (header.e_machine != EM_X86_64)
+    return CannotTrace(path, "it is a program for another kind of machine");
   std::vector<Elf64_Phdr> segments;
   bool dynamic = false;
   for (int i = 0; i < header.e_phnum; ++i) {
@@ -131,7 +141,8 @@ absl::Status Inspect(const std::string& path, int depth, Program* program) {
     dynamic |= segment.p_type == PT_INTERP;
     segments.push_back(segment);
   }
-  if (!dynamic) return CannotTrace(path, "it is statically linked, and nothing can be loaded into it");
+  if (!dynamic)
+    return CannotTrace(path, "it is statically linked, and nothing can be loaded into it");
   ReadNeeds(file, segments, program);
   return absl::OkStatus();
 }
@@ -162,9 +173,11 @@ absl::StatusOr<Program> FindProgram(const std::string& name, const char* search)
     }
     if (program.path.empty()) {
       if (!refused.empty()) {
-        return absl::PermissionDeniedError(absl::StrCat("cannot run ", refused, ": Permission denied (it is not executable)"));
+        return absl::PermissionDeniedError(
+            absl::StrCat("cannot run ", refused, ": Permission denied (it is not executable)"));
       }
-      return absl::NotFoundError(absl::StrCat("cannot run ", name, ": No such file or directory in PATH"));
+      return absl::NotFoundError(
+          absl::StrCat("cannot run ", name, ": No such file or directory in PATH"));
     }
   }
   const absl::Status status = Inspect(program.path, 0, &program);

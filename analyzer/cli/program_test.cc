@@ -27,7 +27,8 @@ class ProgramTest : public testing::Test {
 
   std::string Compile(const std::string& name, const std::string& flags) {
     const std::string path = directory_ + "/" + name;
-    const std::string command = "echo 'int main(void) { return 0; }' | gcc -x c - -o " + path + " " + flags;
+    const std::string command =
+        "echo 'int main(void) { return 0; }' | gcc -x c - -o " + path + " " + flags;
     EXPECT_EQ(system(command.c_str()), 0);
     return path;
   }
@@ -51,7 +52,8 @@ TEST_F(ProgramTest, ADynamicProgramIsFoundInPath) {
 
 TEST_F(ProgramTest, WhatIsNotThereIsSaid) {
   EXPECT_EQ(Error("./nowhere"), "cannot run ./nowhere: No such file or directory");
-  EXPECT_EQ(Error("nowhere", directory_.c_str()), "cannot run nowhere: No such file or directory in PATH");
+  EXPECT_EQ(Error("nowhere", directory_.c_str()),
+            "cannot run nowhere: No such file or directory in PATH");
   EXPECT_EQ(Error(""), "cannot run \"\": No such file or directory");
   EXPECT_EQ(Error(directory_), "cannot run " + directory_ + ": it is a directory");
 }
@@ -59,25 +61,35 @@ TEST_F(ProgramTest, WhatIsNotThereIsSaid) {
 TEST_F(ProgramTest, WhatIsNotExecutableIsSaid) {
   const std::string path = Write("text", "text", 0644);
   EXPECT_EQ(Error(path), "cannot run " + path + ": Permission denied (it is not executable)");
-  EXPECT_EQ(Error("text", directory_.c_str()), "cannot run " + path + ": Permission denied (it is not executable)");
+  EXPECT_EQ(Error("text", directory_.c_str()),
+            "cannot run " + path + ": Permission denied (it is not executable)");
 }
 
 TEST_F(ProgramTest, AStaticProgramIsRefusedAlsoBehindAScript) {
   const std::string path = Compile("static", "-static");
-  EXPECT_EQ(Error(path), "cannot trace " + path + ": it is statically linked, and nothing can be loaded into it");
+  EXPECT_EQ(Error(path), "cannot trace " + path +
+                             ": it is statically linked, and nothing can be loaded into it");
   const std::string script = Write("script", "#! " + path + " x\n");
   EXPECT_EQ(Error(script), script + " is a script: " + Error(path));
 }
 
 TEST_F(ProgramTest, A32BitProgramIsRefused) {
-  std::string header = std::string("\x7f" "ELF\x01\x01\x01") + std::string(57, '\0');
+  std::string header = std::string(
+                           "\x7f"
+                           "ELF\x01\x01\x01") +
+                       std::string(57, '\0');
   EXPECT_NE(Error(Write("old", header)).find("32-bit"), std::string::npos);
-  EXPECT_NE(Error(Write("short", "\x7f" "ELF")).find("damaged"), std::string::npos);
+  EXPECT_NE(Error(Write("short",
+                        "\x7f"
+                        "ELF"))
+                .find("damaged"),
+            std::string::npos);
 }
 
 TEST_F(ProgramTest, ASetUserIdProgramIsRefused) {
   const std::string path = Compile("raised", "");
-  if (chown(path.c_str(), getuid() == 0 ? 65534 : getuid(), static_cast<gid_t>(-1)) != 0) GTEST_SKIP();
+  if (chown(path.c_str(), getuid() == 0 ? 65534 : getuid(), static_cast<gid_t>(-1)) != 0)
+    GTEST_SKIP();
   chmod(path.c_str(), 04755);
   if (getuid() == 0) {
     EXPECT_NE(Error(path).find("set-user-ID"), std::string::npos);
@@ -96,7 +108,8 @@ TEST_F(ProgramTest, GccsAddressSanitizerComesFirst) {
   const auto program = FindProgram(Compile("asan", "-fsanitize=address"), nullptr);
   ASSERT_TRUE(program.ok());
   ASSERT_EQ(program->preloads.size(), 1u);
-  EXPECT_EQ(PreloadValue(*program, "/us.so", "theirs.so"), program->preloads[0] + ":/us.so:theirs.so");
+  EXPECT_EQ(PreloadValue(*program, "/us.so", "theirs.so"),
+            program->preloads[0] + ":/us.so:theirs.so");
 }
 
 }  // namespace

@@ -34,7 +34,8 @@ std::string Nearest(std::string_view id) {
 }
 
 int Print(const std::string& text) {
-  const bool written = fwrite(text.data(), 1, text.size(), stdout) == text.size() && fflush(stdout) == 0;
+  const bool written =
+      fwrite(text.data(), 1, text.size(), stdout) == text.size() && fflush(stdout) == 0;
   return written ? 0 : Fail("cannot write to standard output");
 }
 
@@ -54,7 +55,8 @@ int RulesCommand(const Options&) {
 }
 
 int ExplainCommand(const Options& options) {
-  if (options.arguments.size() != 1) return Fail("explain needs the name of one rule (ipctrace rules lists them)");
+  if (options.arguments.size() != 1)
+    return Fail("explain needs the name of one rule (ipctrace rules lists them)");
   const std::string& id = options.arguments[0];
   const RulePage* page = FindPage(id);
   if (page == nullptr) {

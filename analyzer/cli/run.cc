@@ -32,7 +32,8 @@ volatile sig_atomic_t end_signal = 0;  // SIGTERM or SIGHUP that ipctrace got
 class Inherited {
  public:
   Inherited() {
-    for (size_t i = 0; i < kLimits.size(); ++i) has_limit_[i] = getrlimit(kLimits[i], &limits_[i]) == 0;
+    for (size_t i = 0; i < kLimits.size(); ++i)
+      has_limit_[i] = getrlimit(kLimits[i], &limits_[i]) == 0;
     // ^C and ^\ are for the program, which is in the same process group; its end ends the run.
     Set(SIGINT, SIG_IGN);
     Set(SIGQUIT, SIG_IGN);
@@ -70,7 +71,8 @@ class Inherited {
 absl::StatusOr<std::string> FindLibrary() {
   if (const char* path = getenv("IPCTRACE_LIBRARY"); path != nullptr && *path != '\0') {
     if (access(path, R_OK) == 0) return std::string(path);
-    return absl::NotFoundError(absl::StrCat("cannot read ", path, ", which IPCTRACE_LIBRARY names: ", strerror(errno)));
+    return absl::NotFoundError(
+        absl::StrCat("cannot read ", path, ", which IPCTRACE_LIBRARY names: ", strerror(errno)));
   }
   char self[4096];
   const ssize_t size = readlink("/proc/self/exe", self, sizeof(self));
@@ -82,9 +84,11 @@ absl::StatusOr<std::string> FindLibrary() {
     if (access(path.c_str(), R_OK) != 0) continue;
     if (path.find_first_of(" :") == std::string::npos) return path;
     return absl::FailedPreconditionError(
-        absl::StrCat("the library's path ", path, " has a space or a colon in it, which LD_PRELOAD cannot carry"));
+        absl::StrCat("the library's path ", path,
+                     " has a space or a colon in it, which LD_PRELOAD cannot carry"));
   }
-  return absl::NotFoundError(absl::StrCat("libipctrace.so is neither in ", parent, "/lib nor beside ipctrace"));
+  return absl::NotFoundError(
+      absl::StrCat("libipctrace.so is neither in ", parent, "/lib nor beside ipctrace"));
 }
 
 // The program's environment: ours, but for LD_PRELOAD and the session.
@@ -93,7 +97,8 @@ std::vector<std::string> Environment(const std::string& preload, const std::stri
   std::vector<std::string> variables;
   for (char** variable = environ; *variable != nullptr; ++variable) {
     const std::string_view text = *variable;
-    if (!text.starts_with("LD_PRELOAD=") && !text.starts_with(session_name)) variables.emplace_back(text);
+    if (!text.starts_with("LD_PRELOAD=") && !text.starts_with(session_name))
+      variables.emplace_back(text);
   }
   variables.push_back("LD_PRELOAD=" + preload);
   variables.push_back(session_name + session);
@@ -117,7 +122,8 @@ absl::StatusOr<pid_t> Start(const Program& program, std::vector<std::string> arg
   const char* path = program.shell_script ? "/bin/sh" : program.path.c_str();
 
   int failure[2];  // carries execve's errno; close-on-exec, so the program never has it
-  if (pipe2(failure, O_CLOEXEC) != 0) return absl::InternalError(absl::StrCat("cannot make a pipe: ", strerror(errno)));
+  if (pipe2(failure, O_CLOEXEC) != 0)
+    return absl::InternalError(absl::StrCat("cannot make a pipe: ", strerror(errno)));
   const pid_t pid = fork();
   if (pid == 0) {
     inherited.Restore();
@@ -131,22 +137,26 @@ absl::StatusOr<pid_t> Start(const Program& program, std::vector<std::string> arg
   if (pid > 0 && read(failure[0], &error, sizeof(error)) > 0) waitpid(pid, nullptr, 0);
   close(failure[0]);
   if (pid < 0) return absl::InternalError(absl::StrCat("cannot fork: ", strerror(error)));
-  if (error != 0) return absl::InternalError(absl::StrCat("cannot run ", argv[0], ": ", strerror(error)));
+  if (error != 0)
+    return absl::InternalError(absl::StrCat("cannot run ", argv[0], ": ", strerror(error)));
   return pid;
 }
 
 class Run {
  public:
-  Run(const Options& options, const Inherited& inherited) : options_(options), inherited_(inherited), tracing_(options) {}
+  Run(const Options& options, const Inherited& inherited)
+      : options_(options), inherited_(inherited), tracing_(options) {}
 
   int Main() {
     // 1. What could go wrong is found out before the program runs.
-    if (options_.arguments.empty()) return Fail("run needs a program: ipctrace run [options] -- PROGRAM ARGS");
+    if (options_.arguments.empty())
+      return Fail("run needs a program: ipctrace run [options] -- PROGRAM ARGS");
     const auto program = FindProgram(options_.arguments[0], getenv("PATH"));
     if (!program.ok()) return Fail(std::string(program.status().message()));
     const auto library = FindLibrary();
     if (!library.ok()) return Fail(std::string(library.status().message()));
-    if (const absl::Status status = tracing_.Open(); !status.ok()) return Fail(std::string(status.message()));
+    if (const absl::Status status = tracing_.Open(); !status.ok())
+      return Fail(std::string(status.message()));
 
     // 2. The session, then the program in it.
     const std::string path = LiveSession::NewPath();
@@ -155,8 +165,9 @@ class Run {
     auto session = LiveSession::Create(path, config);
     if (!session.ok()) return Fail(std::string(session.status().message()));
     session_ = *std::move(session);
-    const auto pid = Start(*program, options_.arguments,
-                           Environment(PreloadValue(*program, *library, getenv("LD_PRELOAD")), path), inherited_);
+    const auto pid = Start(
+        *program, options_.arguments,
+        Environment(PreloadValue(*program, *library, getenv("LD_PRELOAD")), path), inherited_);
     if (!pid.ok()) return Fail(std::string(pid.status().message()));
     pid_ = *pid;
 
@@ -174,8 +185,10 @@ class Run {
   // whether everything that can be known now is known.
   bool Step() {
     const absl::Duration pause = session_->Step(&tracing_);
-    if (!ended_) Reap(pause == absl::ZeroDuration() ? 0 : WaitMilliseconds(pause));
-    else if (pause > absl::ZeroDuration()) absl::SleepFor(std::min(pause, absl::Milliseconds(20)));
+    if (!ended_)
+      Reap(pause == absl::ZeroDuration() ? 0 : WaitMilliseconds(pause));
+    else if (pause > absl::ZeroDuration())
+      absl::SleepFor(std::min(pause, absl::Milliseconds(20)));
     return pause > absl::ZeroDuration();
   }
 
@@ -184,9 +197,12 @@ class Run {
   }
 
   void Reap(int milliseconds) {
-    if (process_fd_ < 0) process_fd_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));  // close-on-exec by itself
+    if (process_fd_ < 0)
+      process_fd_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));  // close-on-exec by itself
     pollfd waiting{process_fd_, POLLIN, 0};  // a negative one only sleeps
-    if (poll(&waiting, 1, process_fd_ < 0 ? std::min(milliseconds, 5) : milliseconds) == 0 && process_fd_ >= 0) return;
+    if (poll(&waiting, 1, process_fd_ < 0 ? std::min(milliseconds, 5) : milliseconds) == 0 &&
+        process_fd_ >= 0)
+      return;
     if (waitpid(pid_, &wait_status_, WNOHANG) != pid_) return;
     ended_ = true;
     close(process_fd_);
@@ -199,11 +215,13 @@ class Run {
     absl::Time linger_until = absl::InfiniteFuture();
     while (true) {
       const bool quiet = Step();
-      if (ended_ && linger_until == absl::InfiniteFuture()) linger_until = absl::Now() + options_.linger;
+      if (ended_ && linger_until == absl::InfiniteFuture())
+        linger_until = absl::Now() + options_.linger;
       if (ended_ && quiet && session_->LivePids().empty()) return FinishReason::kEnded;
       if (absl::Now() >= linger_until) return FinishReason::kEnded;
       if (end_signal != 0) return FinishReason::kInterrupted;
-      if (absl::Now() - start >= options_.timeout) return ended_ ? FinishReason::kEnded : FinishReason::kTimeout;
+      if (absl::Now() - start >= options_.timeout)
+        return ended_ ? FinishReason::kEnded : FinishReason::kTimeout;
       if (!quiet || !session_->CheckDeadlock(tracing_.model(), &tracing_)) continue;
       if (options_.on_deadlock != OnDeadlock::kWait) {
         if (!ended_) return FinishReason::kDeadlock;
@@ -229,7 +247,8 @@ class Run {
     }
     if (ended_) return;
     kill(pid_, signal);
-    for (int i = 0; i < 50 && waitpid(pid_, nullptr, WNOHANG) == 0; ++i) absl::SleepFor(absl::Milliseconds(20));
+    for (int i = 0; i < 50 && waitpid(pid_, nullptr, WNOHANG) == 0; ++i)
+      absl::SleepFor(absl::Milliseconds(20));
     kill(pid_, SIGKILL);
   }
 
@@ -237,15 +256,18 @@ class Run {
     if (left_behind_hang_) KillAll();
     Report report = tracing_.MakeReport(reason);
     // wait(2) is surer than the trace.
-    if (ended_ && WIFEXITED(wait_status_)) report.ending = {Ending::kStatus, WEXITSTATUS(wait_status_)};
-    if (ended_ && WIFSIGNALED(wait_status_)) report.ending = {Ending::kSignal, WTERMSIG(wait_status_)};
+    if (ended_ && WIFEXITED(wait_status_))
+      report.ending = {Ending::kStatus, WEXITSTATUS(wait_status_)};
+    if (ended_ && WIFSIGNALED(wait_status_))
+      report.ending = {Ending::kSignal, WTERMSIG(wait_status_)};
     int status = kExitTimeout;
     if (reason == FinishReason::kInterrupted) status = 128 + end_signal;
     if (reason == FinishReason::kEnded) {
       status = WIFSIGNALED(wait_status_) ? 128 + WTERMSIG(wait_status_) : WEXITSTATUS(wait_status_);
     }
     status = FindingsStatus(options_, report, status);
-    if (!session_->heard() || !report.coverage.heard) {  // not at all, or not to the end of its hello
+    if (!session_->heard() ||
+        !report.coverage.heard) {  // not at all, or not to the end of its hello
       report.problems.push_back(absl::StrCat("could not trace ", options_.arguments[0],
                                              ": the library in it never said hello"));
     }

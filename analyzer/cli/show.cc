@@ -33,61 +33,110 @@ using Json = nlohmann::ordered_json;
 // or told in another way.
 std::array<const char*, 3> FieldNames(Op op) {
   switch (op) {
-    case Op::kHello: return {"parent", "flags", nullptr};
-    case Op::kChildStart: return {"parent_process", "parent_thread", nullptr};
-    case Op::kThreadStart: return {"pthread", "creator", nullptr};
-    case Op::kThreadEnd: return {"pthread", nullptr, nullptr};
-    case Op::kStreamState: return {"stream", "read_ahead", "pending"};
+    case Op::kHello:
+      return {"parent", "flags", nullptr};
+    case Op::kChildStart:
+      return {"parent_process", "parent_thread", nullptr};
+    case Op::kThreadStart:
+      return {"pthread", "creator", nullptr};
+    case Op::kThreadEnd:
+      return {"pthread", nullptr, nullptr};
+    case Op::kStreamState:
+      return {"stream", "read_ahead", "pending"};
     case Op::kRead:
-    case Op::kWrite: return {"bytes", nullptr, nullptr};  // b and c are the first bytes moved
+    case Op::kWrite:
+      return {"bytes", nullptr, nullptr};  // b and c are the first bytes moved
     case Op::kReadAt:
-    case Op::kWriteAt: return {"bytes", "offset", nullptr};
-    case Op::kSeek: return {"offset", "whence", nullptr};
-    case Op::kTransfer: return {"to", "bytes", "tee"};
-    case Op::kTruncate: return {"length", nullptr, nullptr};
-    case Op::kStreamOpen: return {"stream", "new_fd", "flags"};
-    case Op::kStreamReopen: return {"stream", "new_fd", nullptr};
-    case Op::kStreamClose: return {"stream", "written", "discarded"};
-    case Op::kStreamRead: return {"stream", "read", "read_ahead"};
-    case Op::kStreamWrite: return {"stream", "written", "pending"};
-    case Op::kStreamSeek: return {"stream", "written", "whence"};
-    case Op::kStreamSetbuf: return {"stream", "mode", nullptr};
-    case Op::kOpen: return {"flags", "mode", nullptr};
-    case Op::kPipe: return {"read_fd", "write_fd", "inode"};
-    case Op::kSocket: return {"domain", "type", "protocol"};
-    case Op::kSocketpair: return {"domain", "type", nullptr};
-    case Op::kAnonymous: return {"kind", "flags", nullptr};
+    case Op::kWriteAt:
+      return {"bytes", "offset", nullptr};
+    case Op::kSeek:
+      return {"offset", "whence", nullptr};
+    case Op::kTransfer:
+      return {"to", "bytes", "tee"};
+    case Op::kTruncate:
+      return {"length", nullptr, nullptr};
+    case Op::kStreamOpen:
+      return {"stream", "new_fd", "flags"};
+    case Op::kStreamReopen:
+      return {"stream", "new_fd", nullptr};
+    case Op::kStreamClose:
+      return {"stream", "written", "discarded"};
+    case Op::kStreamRead:
+      return {"stream", "read", "read_ahead"};
+    case Op::kStreamWrite:
+      return {"stream", "written", "pending"};
+    case Op::kStreamSeek:
+      return {"stream", "written", "whence"};
+    case Op::kStreamSetbuf:
+      return {"stream", "mode", nullptr};
+    case Op::kOpen:
+      return {"flags", "mode", nullptr};
+    case Op::kPipe:
+      return {"read_fd", "write_fd", "inode"};
+    case Op::kSocket:
+      return {"domain", "type", "protocol"};
+    case Op::kSocketpair:
+      return {"domain", "type", nullptr};
+    case Op::kAnonymous:
+      return {"kind", "flags", nullptr};
     case Op::kDirOpen:
-    case Op::kDirClose: return {"dir", nullptr, nullptr};
-    case Op::kCloseRange: return {"first", "last", "flags"};
-    case Op::kDup: return {"close_on_exec", "lowest", nullptr};
-    case Op::kDup2: return {"to", "flags", nullptr};
-    case Op::kFdFlags: return {"close_on_exec", nullptr, nullptr};
-    case Op::kStatusFlags: return {"flags", nullptr, nullptr};
-    case Op::kListen: return {"backlog", nullptr, nullptr};
-    case Op::kAccept: return {"flags", nullptr, nullptr};
-    case Op::kShutdown: return {"how", nullptr, nullptr};
-    case Op::kSockopt: return {"level", "name", "value"};
-    case Op::kPoll: return {"entries", "timeout_ns", nullptr};
-    case Op::kEpollCtl: return {"operation", "target", "events"};
-    case Op::kEpollWait: return {"max_events", "timeout_ns", nullptr};
-    case Op::kLockFile: return {"mode", "may_wait", "start"};
-    case Op::kSpawn: return {"child", nullptr, nullptr};
-    case Op::kPopen: return {"stream", "writes", "child"};
-    case Op::kPclose: return {"stream", "written", nullptr};
+    case Op::kDirClose:
+      return {"dir", nullptr, nullptr};
+    case Op::kCloseRange:
+      return {"first", "last", "flags"};
+    case Op::kDup:
+      return {"close_on_exec", "lowest", nullptr};
+    case Op::kDup2:
+      return {"to", "flags", nullptr};
+    case Op::kFdFlags:
+      return {"close_on_exec", nullptr, nullptr};
+    case Op::kStatusFlags:
+      return {"flags", nullptr, nullptr};
+    case Op::kListen:
+      return {"backlog", nullptr, nullptr};
+    case Op::kAccept:
+      return {"flags", nullptr, nullptr};
+    case Op::kShutdown:
+      return {"how", nullptr, nullptr};
+    case Op::kSockopt:
+      return {"level", "name", "value"};
+    case Op::kPoll:
+      return {"entries", "timeout_ns", nullptr};
+    case Op::kEpollCtl:
+      return {"operation", "target", "events"};
+    case Op::kEpollWait:
+      return {"max_events", "timeout_ns", nullptr};
+    case Op::kLockFile:
+      return {"mode", "may_wait", "start"};
+    case Op::kSpawn:
+      return {"child", nullptr, nullptr};
+    case Op::kPopen:
+      return {"stream", "writes", "child"};
+    case Op::kPclose:
+      return {"stream", "written", nullptr};
     case Op::kExit:
     case Op::kExitNow:
-    case Op::kExitBegin: return {"status", nullptr, nullptr};
-    case Op::kWait: return {"pid", "options", "wait_status"};
-    case Op::kKill: return {"pid", "signal", nullptr};
-    case Op::kSignal: return {"signal", "disposition", "flags"};
-    case Op::kAlarm: return {"first_ns", "interval_ns", nullptr};
-    case Op::kPause: return {"has_timeout", nullptr, nullptr};
-    case Op::kSleep: return {"ns", nullptr, nullptr};
+    case Op::kExitBegin:
+      return {"status", nullptr, nullptr};
+    case Op::kWait:
+      return {"pid", "options", "wait_status"};
+    case Op::kKill:
+      return {"pid", "signal", nullptr};
+    case Op::kSignal:
+      return {"signal", "disposition", "flags"};
+    case Op::kAlarm:
+      return {"first_ns", "interval_ns", nullptr};
+    case Op::kPause:
+      return {"has_timeout", nullptr, nullptr};
+    case Op::kSleep:
+      return {"ns", nullptr, nullptr};
     case Op::kThreadCreate:
-    case Op::kThreadDetach: return {"pthread", nullptr, nullptr};
-    case Op::kThreadJoin: return {"pthread", "may_not_wait", nullptr};
-    case Op::kMutexLock: return {"mutex", "owner", nullptr};
+    case Op::kThreadDetach:
+      return {"pthread", nullptr, nullptr};
+    case Op::kThreadJoin:
+      return {"pthread", "may_not_wait", nullptr};
+    case Op::kMutexLock:
+      return {"mutex", "owner", nullptr};
     case Op::kNone:
     case Op::kBlob:
     case Op::kModules:
@@ -103,7 +152,8 @@ std::array<const char*, 3> FieldNames(Op op) {
     case Op::kUnsafe:
     case Op::kUnlink:
     case Op::kMkfifo:
-    case Op::kLibrary: break;
+    case Op::kLibrary:
+      break;
   }
   return {nullptr, nullptr, nullptr};
 }
@@ -167,17 +217,32 @@ Json Arguments(const Event& event, const Blobs& blobs) {
     char first[16];
     memcpy(first, &event.b, 8);
     memcpy(first + 8, &event.c, 8);
-    arguments["data"] = std::string(first, static_cast<size_t>(std::min<int64_t>(event.result, 16)));
+    arguments["data"] =
+        std::string(first, static_cast<size_t>(std::min<int64_t>(event.result, 16)));
   }
   for (const auto& [tag, bytes] : blobs) {
     switch (tag) {
-      case BlobTag::kPath: arguments["path"] = bytes; break;
-      case BlobTag::kArgv: arguments["argv"] = Strings(bytes); break;
-      case BlobTag::kExe: arguments["exe"] = bytes; break;
-      case BlobTag::kCwd: arguments["cwd"] = bytes; break;
-      case BlobTag::kLocal: arguments["local"] = SocketAddress(bytes); break;
-      case BlobTag::kPeer: arguments["peer"] = SocketAddress(bytes); break;
-      case BlobTag::kPayload: arguments["payload"] = bytes; break;
+      case BlobTag::kPath:
+        arguments["path"] = bytes;
+        break;
+      case BlobTag::kArgv:
+        arguments["argv"] = Strings(bytes);
+        break;
+      case BlobTag::kExe:
+        arguments["exe"] = bytes;
+        break;
+      case BlobTag::kCwd:
+        arguments["cwd"] = bytes;
+        break;
+      case BlobTag::kLocal:
+        arguments["local"] = SocketAddress(bytes);
+        break;
+      case BlobTag::kPeer:
+        arguments["peer"] = SocketAddress(bytes);
+        break;
+      case BlobTag::kPayload:
+        arguments["payload"] = bytes;
+        break;
       case BlobTag::kSentFds: {
         Json& fds = arguments["sent_fds"] = Json::array();
         for (size_t at = 0; at + sizeof(int32_t) <= bytes.size(); at += sizeof(int32_t)) {
@@ -193,14 +258,16 @@ Json Arguments(const Event& event, const Blobs& blobs) {
         for (size_t at = 0; at + sizeof(PollEntry) <= bytes.size(); at += sizeof(PollEntry)) {
           PollEntry entry;
           memcpy(&entry, bytes.data() + at, sizeof(entry));
-          entries.push_back({{"fd", entry.fd}, {"events", entry.events}, {"revents", entry.revents}});
+          entries.push_back(
+              {{"fd", entry.fd}, {"events", entry.events}, {"revents", entry.revents}});
         }
         break;
       }
       case BlobTag::kModules:
       case BlobTag::kFds:
       case BlobTag::kStack:
-      case BlobTag::kDispositions: break;
+      case BlobTag::kDispositions:
+        break;
     }
   }
   return arguments;
@@ -227,13 +294,15 @@ class Show : public EventSink {
           entered = std::move(it->second);
           open_.erase(it);
         } else {
-          entered = {event, Lineage(event.process, event.fd)};  // a fact: complete when it was written
+          entered = {event,
+                     Lineage(event.process, event.fd)};  // a fact: complete when it was written
         }
         model_.Take(event);
         Print(entered, &event);
         return;
       }
-      default: break;
+      default:
+        break;
     }
     model_.Take(event);
     if (!json_) Observed(event);
@@ -254,19 +323,26 @@ class Show : public EventSink {
   // "the write end of the pipe, inherited from prog[12]".
   std::string Lineage(uint32_t process_id, int fd) {
     const Process* process = model_.Find(process_id);
-    const std::shared_ptr<Descriptor> descriptor = process == nullptr || fd < 0 ? nullptr : process->Find(fd);
+    const std::shared_ptr<Descriptor> descriptor =
+        process == nullptr || fd < 0 ? nullptr : process->Find(fd);
     if (descriptor == nullptr || descriptor->description == nullptr) return "";
     std::string text = Describe(*descriptor->description);
     switch (descriptor->birth) {
-      case Birth::kOpened: break;
+      case Birth::kOpened:
+        break;
       case Birth::kDuplicated:
-        if (descriptor->from != nullptr) text += absl::StrCat(", a copy of ", descriptor->from->number);
+        if (descriptor->from != nullptr)
+          text += absl::StrCat(", a copy of ", descriptor->from->number);
         break;
       case Birth::kInherited:
         if (process->parent != nullptr) text += ", inherited from " + Describe(*process->parent);
         break;
-      case Birth::kReceived: text += ", received over a socket"; break;
-      case Birth::kFound: text += ", from before the run"; break;
+      case Birth::kReceived:
+        text += ", received over a socket";
+        break;
+      case Birth::kFound:
+        text += ", from before the run";
+        break;
     }
     return text;
   }
@@ -323,7 +399,8 @@ class Show : public EventSink {
       // Values of arguments, escaped: a string may be anything.
       const std::string text = plain ? "\"" + value.get<std::string>() + "\""
                                      : value.dump(-1, ' ', false, Json::error_handler_t::replace);
-      given += (given.empty() ? "" : ", ") + name + "=" + (plain && IsAddress(name) ? value.get<std::string>() : text);
+      given += (given.empty() ? "" : ", ") + name + "=" +
+               (plain && IsAddress(name) ? value.get<std::string>() : text);
     }
     const bool fact = op <= Op::kStreamState;
     std::string line = Head(enter.time, whole) + "  " +
@@ -341,8 +418,8 @@ class Show : public EventSink {
     }
     std::string about = entered.lineage;
     // A new descriptor is named by what it now is.
-    const bool gives_descriptor = op == Op::kOpen || op == Op::kSocket || op == Op::kAccept || op == Op::kDup ||
-                                  op == Op::kDup2 || op == Op::kAnonymous;
+    const bool gives_descriptor = op == Op::kOpen || op == Op::kSocket || op == Op::kAccept ||
+                                  op == Op::kDup || op == Op::kDup2 || op == Op::kAnonymous;
     if (returned && gives_descriptor && whole.result >= 0) {
       about = Lineage(whole.process, static_cast<int>(whole.result));
     }
@@ -359,9 +436,11 @@ class Show : public EventSink {
   // "     0.103 ms  prog[12]        ".
   std::string Head(Nanos time, const Event& event) const {
     const Process* process = model_.Find(event.process);
-    std::string who = (process != nullptr ? EscapeTerminal(process->name) : std::string()) + "[" + std::to_string(event.pid) + "]";
+    std::string who = (process != nullptr ? EscapeTerminal(process->name) : std::string()) + "[" +
+                      std::to_string(event.pid) + "]";
     if (event.tid != event.pid) who += "/" + std::to_string(event.tid);
-    if (const size_t columns = Columns(who); columns < 18) who.resize(who.size() + 18 - columns, ' ');
+    if (const size_t columns = Columns(who); columns < 18)
+      who.resize(who.size() + 18 - columns, ' ');
     return absl::StrFormat("%11.3f ms  %s", static_cast<double>(time) / 1e6, who);
   }
 
@@ -370,8 +449,10 @@ class Show : public EventSink {
       case EventKind::kDeath: {
         std::string how = "is gone";
         const int status = static_cast<int>(event.c);
-        if (event.result == 1 && WIFSIGNALED(status)) how = "was killed by " + SignalName(WTERMSIG(status));
-        if (event.result == 1 && WIFEXITED(status)) how = absl::StrFormat("exited with %d", WEXITSTATUS(status));
+        if (event.result == 1 && WIFSIGNALED(status))
+          how = "was killed by " + SignalName(WTERMSIG(status));
+        if (event.result == 1 && WIFEXITED(status))
+          how = absl::StrFormat("exited with %d", WEXITSTATUS(status));
         Write(Head(event.time, event) + "  · " + how);
         break;
       }
@@ -385,18 +466,22 @@ class Show : public EventSink {
             if (thread != nullptr) threads += " " + std::to_string(thread->tid);
           }
         }
-        Write(absl::StrFormat("%11.3f ms  · these threads can never go on:%s", static_cast<double>(event.time) / 1e6, threads));
+        Write(absl::StrFormat("%11.3f ms  · these threads can never go on:%s",
+                              static_cast<double>(event.time) / 1e6, threads));
         break;
       }
       case EventKind::kFinish:
-        Write(absl::StrFormat("%11.3f ms  · the run is over", static_cast<double>(event.time) / 1e6));
+        Write(
+            absl::StrFormat("%11.3f ms  · the run is over", static_cast<double>(event.time) / 1e6));
         break;
-      default: break;
+      default:
+        break;
     }
   }
 
   void Write(const std::string& line) {
-    written_ = written_ && fwrite(line.data(), 1, line.size(), stdout) == line.size() && fputc('\n', stdout) != EOF;
+    written_ = written_ && fwrite(line.data(), 1, line.size(), stdout) == line.size() &&
+               fputc('\n', stdout) != EOF;
   }
 
   const bool json_;

@@ -37,14 +37,15 @@ bool WantsColor(ColorMode mode, int fd) {
   if (mode != ColorMode::kAuto) return mode == ColorMode::kAlways;
   const char* no_color = getenv("NO_COLOR");
   const char* terminal = getenv("TERM");
-  return isatty(fd) && (no_color == nullptr || *no_color == '\0') &&
-         terminal != nullptr && strcmp(terminal, "dumb") != 0;
+  return isatty(fd) && (no_color == nullptr || *no_color == '\0') && terminal != nullptr &&
+         strcmp(terminal, "dumb") != 0;
 }
 
 }  // namespace
 
 int Fail(const std::string& sentence) {
-  const absl::Status status = WriteAll(STDERR_FILENO, "ipctrace: " + EscapeTerminal(sentence) + "\n");
+  const absl::Status status =
+      WriteAll(STDERR_FILENO, "ipctrace: " + EscapeTerminal(sentence) + "\n");
   status.IgnoreError();  // there is nowhere else to say it
   return kExitFailure;
 }
@@ -61,7 +62,9 @@ absl::Status ReportFile::Open(const Options& options) {
   }
   name_ = options.output;
   fd_ = open(name_.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOCTTY, 0666);
-  if (fd_ < 0) return absl::UnavailableError(absl::StrCat("cannot write the report ", name_, ": ", strerror(errno)));
+  if (fd_ < 0)
+    return absl::UnavailableError(
+        absl::StrCat("cannot write the report ", name_, ": ", strerror(errno)));
   // Where descriptors 0 to 2 were closed, the file must not come to stand for one of them.
   if (fd_ <= STDERR_FILENO) {
     const int moved = fcntl(fd_, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
@@ -79,18 +82,20 @@ absl::Status ReportFile::Write(const Report& report) {
   const std::string text = format->write(report, how);
   // A device or a FIFO can neither be wound back nor cut.
   if (!name_.empty() && lseek(fd_, 0, SEEK_SET) == 0 && ftruncate(fd_, 0) != 0 && errno != EINVAL) {
-    return absl::UnavailableError(absl::StrCat("cannot write the report ", name_, ": ", strerror(errno)));
+    return absl::UnavailableError(
+        absl::StrCat("cannot write the report ", name_, ": ", strerror(errno)));
   }
   const absl::Status status = WriteAll(fd_, text);
   if (status.ok()) return status;
-  return absl::UnavailableError(
-      absl::StrCat("cannot write the report", name_.empty() ? "" : " ", name_, ": ", status.message()));
+  return absl::UnavailableError(absl::StrCat("cannot write the report", name_.empty() ? "" : " ",
+                                             name_, ": ", status.message()));
 }
 
 Tracing::Tracing(const Options& options)
     : options_(options),
       store_(&stacks_, &RegisteredRules()),
-      analysis_(&stacks_, &store_, [&](std::string_view id) { return Enabled(options_.checks, id); }) {}
+      analysis_(&stacks_, &store_,
+                [&](std::string_view id) { return Enabled(options_.checks, id); }) {}
 
 absl::Status Tracing::Open() {
   std::vector<std::string_view> ids;
@@ -98,8 +103,8 @@ absl::Status Tracing::Open() {
   for (const RulePage& page : Pages()) ids.push_back(page.id);
   const std::string idle = FirstIdleGlob(options_.checks, ids);
   if (!idle.empty()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--checks names \"", idle, "\", and no rule is called so (ipctrace rules lists them)"));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "--checks names \"", idle, "\", and no rule is called so (ipctrace rules lists them)"));
   }
   if (const absl::Status status = file_.Open(options_); !status.ok()) return status;
   if (options_.trace.empty()) return absl::OkStatus();

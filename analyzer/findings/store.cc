@@ -7,7 +7,7 @@
 namespace ipctrace {
 namespace {
 
-constexpr size_t kFullFindings = 8;     // kept of each merged finding
+constexpr size_t kFullFindings = 8;       // kept of each merged finding
 constexpr size_t kMaxOccurrences = 4096;  // past this, subjects are no longer noted
 
 uint64_t StackPair(uint32_t stack, uint32_t cause) { return uint64_t{stack} << 32 | cause; }
@@ -108,7 +108,8 @@ std::vector<FindingStore::Resolved> FindingStore::Resolve() const {
   absl::flat_hash_map<std::string, absl::flat_hash_set<uint64_t>> subjects;  // by rule
   for (const Merged& merged : merged_) {
     auto& of_rule = subjects[std::string(merged.first.front().rule)];
-    for (const Occurrence& o : merged.occurrences) of_rule.insert(o.subjects.begin(), o.subjects.end());
+    for (const Occurrence& o : merged.occurrences)
+      of_rule.insert(o.subjects.begin(), o.subjects.end());
   }
   const auto yields = [&](std::string_view rule, const std::vector<uint64_t>& own) {
     const auto it = info.find(std::string(rule));

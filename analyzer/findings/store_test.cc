@@ -14,14 +14,14 @@ namespace {
 class FindingStoreTest : public testing::Test {
  protected:
   static const Capture& Program() {
-    static const Capture* const capture = new Capture(CaptureStacks(
-        "void capture(void);\n"
-        "#define TWICE capture(); capture()\n"
-        "int main(void) {\n"
-        "  capture();\n"
-        "  TWICE;\n"
-        "  capture();\n"
-        "  return 0; }\n"));
+    static const Capture* const capture =
+        new Capture(CaptureStacks("void capture(void);\n"
+                                  "#define TWICE capture(); capture()\n"
+                                  "int main(void) {\n"
+                                  "  capture();\n"
+                                  "  TWICE;\n"
+                                  "  capture();\n"
+                                  "  return 0; }\n"));
     return *capture;
   }
 
@@ -52,8 +52,8 @@ class FindingStoreTest : public testing::Test {
     std::string text;
     for (const auto& [finding, fingerprint] : store.Resolve()) {
       const Frame* place = stacks_.Place(finding.site.stack);
-      text += std::string(finding.rule) + ":" + std::to_string(place == nullptr ? 0 : place->line) + "x" +
-              std::to_string(finding.count) + " ";
+      text += std::string(finding.rule) + ":" + std::to_string(place == nullptr ? 0 : place->line) +
+              "x" + std::to_string(finding.count) + " ";
     }
     return text;
   }
@@ -91,7 +91,8 @@ TEST_F(FindingStoreTest, RepetitionsAreCountedByStack) {
   EXPECT_TRUE(store_.CountRepetition("a-strong", 1, 0));
   EXPECT_FALSE(store_.CountRepetition("a-strong", 1, 2));
   EXPECT_FALSE(store_.CountRepetition("b-weak", 1, 0));
-  EXPECT_FALSE(store_.CountRepetition("a-strong", 9, 0)) << "not seen yet: the rule makes a finding";
+  EXPECT_FALSE(store_.CountRepetition("a-strong", 9, 0))
+      << "not seen yet: the rule makes a finding";
   EXPECT_EQ(Summary(store_), "a-strong:4x2 ");
 }
 

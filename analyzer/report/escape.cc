@@ -22,7 +22,8 @@ size_t Decode(std::string_view text, size_t at, uint32_t* point) {
     value = value << 6 | (byte(i) & 0x3f);
   }
   constexpr uint32_t kSmallest[] = {0, 0, 0x80, 0x800, 0x10000};
-  if (value < kSmallest[length] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000)) return 0;
+  if (value < kSmallest[length] || value > 0x10ffff || (value >= 0xd800 && value < 0xe000))
+    return 0;
   *point = value;
   return length;
 }
@@ -64,12 +65,23 @@ std::string EscapeXml(std::string_view text) {
   std::string result;
   for (const char c : EscapeTerminal(text)) {
     switch (c) {
-      case '&': result += "&amp;"; break;
-      case '<': result += "&lt;"; break;
-      case '>': result += "&gt;"; break;
-      case '"': result += "&quot;"; break;
-      case '\'': result += "&apos;"; break;
-      default: result += c;
+      case '&':
+        result += "&amp;";
+        break;
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '"':
+        result += "&quot;";
+        break;
+      case '\'':
+        result += "&apos;";
+        break;
+      default:
+        result += c;
     }
   }
   return result;

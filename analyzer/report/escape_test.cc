@@ -12,11 +12,16 @@ TEST(EscapeTest, PlainTextStays) {
 TEST(EscapeTest, ControlCharactersBecomeVisible) {
   EXPECT_EQ(EscapeTerminal("\x1b]0;pwn\x07 a\nb\tc\r\x7f"), "\\x1b]0;pwn\\x07 a\\nb\\tc\\r\\x7f");
   EXPECT_EQ(EscapeTerminal(std::string_view("a\0b", 3)), "a\\x00b");
-  EXPECT_EQ(EscapeTerminal("\xc2\x9b" "31m"), "\\u009b31m") << "the one-character CSI";
+  EXPECT_EQ(EscapeTerminal("\xc2\x9b"
+                           "31m"),
+            "\\u009b31m")
+      << "the one-character CSI";
 }
 
 TEST(EscapeTest, TurnedWritingBecomesVisible) {
-  EXPECT_EQ(EscapeTerminal("a\u202e" "b\u2066"), "a\\u202eb\\u2066");
+  EXPECT_EQ(EscapeTerminal("a\u202e"
+                           "b\u2066"),
+            "a\\u202eb\\u2066");
 }
 
 TEST(EscapeTest, BytesThatAreNotUtf8BecomeVisible) {
@@ -31,9 +36,7 @@ TEST(EscapeTest, XmlHasNoMarkupLeft) {
   EXPECT_EQ(EscapeXml("<a href='x'>\"&\x01"), "&lt;a href=&apos;x&apos;&gt;&quot;&amp;\\x01");
 }
 
-TEST(EscapeTest, ColumnsAreCodePoints) {
-  EXPECT_EQ(Columns("grüße"), 5u);
-}
+TEST(EscapeTest, ColumnsAreCodePoints) { EXPECT_EQ(Columns("grüße"), 5u); }
 
 }  // namespace
 }  // namespace ipctrace

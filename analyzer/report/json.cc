@@ -40,22 +40,27 @@ void AddSite(const ReportSite& site, Json* json) {
 
 Json EndingJson(const Ending& ending) {
   switch (ending.kind) {
-    case Ending::kStatus: return {{"status", ending.number}};
-    case Ending::kSignal: return {{"signal", SignalName(ending.number)}};
+    case Ending::kStatus:
+      return {{"status", ending.number}};
+    case Ending::kSignal:
+      return {{"signal", SignalName(ending.number)}};
     case Ending::kAlive:
-    case Ending::kUnknown: break;
+    case Ending::kUnknown:
+      break;
   }
   return nullptr;
 }
 
 Json ExitJson(const Report& report) {
   switch (report.reason) {
-    case FinishReason::kTimeout: return {{"timeout", true}};
+    case FinishReason::kTimeout:
+      return {{"timeout", true}};
     // The program hung, and was ended by ipctrace.
     case FinishReason::kDeadlock:
       if (report.ending.kind != Ending::kStatus) return {{"signal", "SIGKILL"}, {"deadlock", true}};
       break;
-    default: break;
+    default:
+      break;
   }
   return EndingJson(report.ending);
 }
@@ -84,18 +89,20 @@ Json FindingJson(const ReportFinding& finding) {
 std::string WriteJson(const Report& report, const WriteOptions&) {
   Json json = {{"version", 1}, {"program", report.argv}, {"exit", ExitJson(report)}};
   json["findings"] = Json::array();
-  for (const ReportFinding& finding : report.findings) json["findings"].push_back(FindingJson(finding));
+  for (const ReportFinding& finding : report.findings)
+    json["findings"].push_back(FindingJson(finding));
   json["processes"] = Json::array();
   for (const ReportProcess& process : report.processes) {
-    json["processes"].push_back({{"pid", process.pid},
-                                 {"ppid", process.ppid},
-                                 {"name", process.name},
-                                 {"argv", process.argv},
-                                 {"exit", EndingJson(process.ending)},
-                                 {"alive", process.ending.kind == Ending::kAlive},
-                                 {"traced", process.traced},
-                                 {"started_ns", process.started},
-                                 {"ended_ns", process.ended_at == 0 ? Json(nullptr) : Json(process.ended_at)}});
+    json["processes"].push_back(
+        {{"pid", process.pid},
+         {"ppid", process.ppid},
+         {"name", process.name},
+         {"argv", process.argv},
+         {"exit", EndingJson(process.ending)},
+         {"alive", process.ending.kind == Ending::kAlive},
+         {"traced", process.traced},
+         {"started_ns", process.started},
+         {"ended_ns", process.ended_at == 0 ? Json(nullptr) : Json(process.ended_at)}});
   }
   const Coverage& coverage = report.coverage;
   json["coverage"] = {{"traced", coverage.heard},

@@ -27,14 +27,16 @@ std::string WriteJunit(const Report& report, const WriteOptions&) {
   for (const ReportFinding& finding : report.findings) {
     ++tests;
     const std::string place = PlaceText(finding.site.Place());
-    cases += absl::StrFormat("  <testcase classname=\"ipctrace.%s\" name=\"%s%s%s\">\n", EscapeXml(finding.rule),
-                             EscapeXml(finding.rule), place.empty() ? "" : " at ", EscapeXml(place));
+    cases += absl::StrFormat("  <testcase classname=\"ipctrace.%s\" name=\"%s%s%s\">\n",
+                             EscapeXml(finding.rule), EscapeXml(finding.rule),
+                             place.empty() ? "" : " at ", EscapeXml(place));
     if (finding.severity == Severity::kNote) {
       cases += "    <system-out>" + Body(finding) + "</system-out>\n";
     } else {
       ++failures;
       cases += absl::StrFormat("    <failure type=\"%s\" message=\"%s\">%s</failure>\n",
-                               std::string(SeverityName(finding.severity)), EscapeXml(finding.message), Body(finding));
+                               std::string(SeverityName(finding.severity)),
+                               EscapeXml(finding.message), Body(finding));
     }
     cases += "  </testcase>\n";
   }
@@ -49,13 +51,14 @@ std::string WriteJunit(const Report& report, const WriteOptions&) {
     cases += "/>\n";
   } else {
     errors = 1;
-    cases += ">\n    <error type=\"incomplete\" message=\"not all of the run was seen\">" + problems +
-             "</error>\n  </testcase>\n";
+    cases += ">\n    <error type=\"incomplete\" message=\"not all of the run was seen\">" +
+             problems + "</error>\n  </testcase>\n";
   }
   const std::string name = report.argv.empty() ? "ipctrace" : EscapeXml(report.argv[0]);
   return absl::StrFormat(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n"
-      "<testsuite name=\"%s\" tests=\"%d\" failures=\"%d\" errors=\"%d\" skipped=\"0\">\n%s</testsuite>\n",
+      "<testsuite name=\"%s\" tests=\"%d\" failures=\"%d\" errors=\"%d\" "
+      "skipped=\"0\">\n%s</testsuite>\n",
       name, tests, failures, errors, cases);
 }
 

@@ -27,10 +27,14 @@ ReportSite MakeSite(const Site& site, const Model& model, Stacks* stacks) {
 
 Ending EndingOf(const Process& process) {
   switch (process.end) {
-    case EndKind::kAlive: return {Ending::kAlive, 0};
-    case EndKind::kExited: return {Ending::kStatus, process.status};
-    case EndKind::kKilled: return {Ending::kSignal, process.status};
-    case EndKind::kUnknown: break;
+    case EndKind::kAlive:
+      return {Ending::kAlive, 0};
+    case EndKind::kExited:
+      return {Ending::kStatus, process.status};
+    case EndKind::kKilled:
+      return {Ending::kSignal, process.status};
+    case EndKind::kUnknown:
+      break;
   }
   return {Ending::kUnknown, 0};
 }
@@ -55,7 +59,8 @@ std::string SignalName(int signal) {
 std::vector<std::string> Report::Holes() const {
   std::vector<std::string> holes;
   if (!coverage.heard) holes.push_back("the program was not traced: no process of it said hello");
-  if (coverage.lost > 0) holes.push_back(Plural(coverage.lost, "record was lost", "records were lost"));
+  if (coverage.lost > 0)
+    holes.push_back(Plural(coverage.lost, "record was lost", "records were lost"));
   if (coverage.untraced_execs > 0) {
     holes.push_back(Plural(coverage.untraced_execs, "program was", "programs were") +
                     " started that cannot be traced (static, set-user-ID or 32-bit)");
@@ -102,9 +107,9 @@ Report BuildReport(const Model& model, const FindingStore& findings, Stacks* sta
     report.findings.push_back(std::move(finding));
   }
 
-  const bool ended_from_outside =
-      report.reason == FinishReason::kTimeout || report.reason == FinishReason::kDeadlock ||
-      report.reason == FinishReason::kInterrupted;
+  const bool ended_from_outside = report.reason == FinishReason::kTimeout ||
+                                  report.reason == FinishReason::kDeadlock ||
+                                  report.reason == FinishReason::kInterrupted;
   for (const Process* process : model.processes()) {
     report.processes.push_back({process->pid, process->ppid, process->name, process->argv,
                                 EndingOf(*process), process->traced, process->started,

@@ -35,7 +35,8 @@ Json LocationJson(const ReportSite& site, const std::string& message) {
                                     {"region", {{"startLine", place->line}}}};
   }
   if (place != nullptr && !place->function.empty()) {
-    location["logicalLocations"] = {{{"fullyQualifiedName", place->function}, {"kind", "function"}}};
+    location["logicalLocations"] = {
+        {{"fullyQualifiedName", place->function}, {"kind", "function"}}};
   }
   if (!message.empty()) location["message"] = {{"text", message}};
   return location;
@@ -58,7 +59,8 @@ std::string WriteSarif(const Report& report, const WriteOptions& options) {
   Json results = Json::array();
   for (const ReportFinding& finding : report.findings) {
     Json result = {{"ruleId", finding.rule}};
-    if (const auto it = index.find(finding.rule); it != index.end()) result["ruleIndex"] = it->second;
+    if (const auto it = index.find(finding.rule); it != index.end())
+      result["ruleIndex"] = it->second;
     result["level"] = SeverityName(finding.severity);
     std::string text = finding.message;
     if (!finding.fix.empty()) text += "\nHow to mend it: " + finding.fix;
@@ -82,16 +84,15 @@ std::string WriteSarif(const Report& report, const WriteOptions& options) {
   for (const std::string& problem : report.problems) {
     notifications.push_back({{"level", "error"}, {"message", {{"text", problem}}}});
   }
-  const Json json = {
-      {"$schema", "https://json.schemastore.org/sarif-2.1.0.json"},
-      {"version", "2.1.0"},
-      {"runs",
-       {{{"tool", {{"driver", {{"name", "ipctrace"}, {"rules", std::move(rules)}}}}},
-         {"invocations",
-          {{{"executionSuccessful", report.complete() && report.problems.empty()},
-            {"toolExecutionNotifications", std::move(notifications)}}}},
-         {"columnKind", "unicodeCodePoints"},
-         {"results", std::move(results)}}}}};
+  const Json json = {{"$schema", "https://json.schemastore.org/sarif-2.1.0.json"},
+                     {"version", "2.1.0"},
+                     {"runs",
+                      {{{"tool", {{"driver", {{"name", "ipctrace"}, {"rules", std::move(rules)}}}}},
+                        {"invocations",
+                         {{{"executionSuccessful", report.complete() && report.problems.empty()},
+                           {"toolExecutionNotifications", std::move(notifications)}}}},
+                        {"columnKind", "unicodeCodePoints"},
+                        {"results", std::move(results)}}}}};
   return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

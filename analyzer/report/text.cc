@@ -55,22 +55,24 @@ class TextWriter {
   // "prog.c:31 in main".
   static std::string PlaceAndFunction(const Frame* place) {
     std::string text = PlaceText(place);
-    if (place != nullptr && !place->function.empty()) text += " in " + ShortFunction(place->function);
+    if (place != nullptr && !place->function.empty())
+      text += " in " + ShortFunction(place->function);
     return text;
   }
 
   void Line(const std::string& text) { out_ += text + "\n"; }
 
   void WriteFinding(const ReportFinding& finding) {
-    std::string heading = Paint(SeverityColor(finding.severity), std::string(SeverityName(finding.severity)) + ":") +
-                          " " + Bold(EscapeTerminal(finding.message)) + " " +
-                          Dim("[" + finding.rule + "]");
+    std::string heading =
+        Paint(SeverityColor(finding.severity), std::string(SeverityName(finding.severity)) + ":") +
+        " " + Bold(EscapeTerminal(finding.message)) + " " + Dim("[" + finding.rule + "]");
     if (finding.count > 1) heading += absl::StrFormat(" (× %d)", finding.count);
     Line(heading);
     WriteLocation(finding.site);
     WriteStory(finding.story);
     for (const std::string& row : finding.picture) Line("      " + EscapeTerminal(row));
-    if (!finding.fix.empty()) Line("  " + Bold("How to mend it:") + " " + EscapeTerminal(finding.fix));
+    if (!finding.fix.empty())
+      Line("  " + Bold("How to mend it:") + " " + EscapeTerminal(finding.fix));
     Line("  " + Dim("More: ipctrace explain " + finding.rule));
     Line("");
   }
@@ -132,7 +134,8 @@ class TextWriter {
     if (Columns(text) > kMaxSourceColumns) {
       size_t end = 0;
       for (size_t columns = 0; end < text.size(); ++end) {
-        if ((static_cast<uint8_t>(text[end]) & 0xc0) != 0x80 && ++columns >= kMaxSourceColumns) break;
+        if ((static_cast<uint8_t>(text[end]) & 0xc0) != 0x80 && ++columns >= kMaxSourceColumns)
+          break;
       }
       text.resize(end);
       text += "…";
@@ -173,7 +176,8 @@ class TextWriter {
       Row row;
       if (step.site.pid != 0) row.time = Time(step.site.time);
       row.place = EscapeTerminal(PlaceText(step.site.Place()));
-      if (const size_t slash = row.place.rfind('/'); slash != std::string::npos) row.place.erase(0, slash + 1);
+      if (const size_t slash = row.place.rfind('/'); slash != std::string::npos)
+        row.place.erase(0, slash + 1);
       if (step.site.Place() != nullptr && !step.site.Place()->function.empty()) {
         row.place += " " + EscapeTerminal(ShortFunction(step.site.Place()->function));
       }
@@ -230,9 +234,10 @@ class TextWriter {
   }
 
   void WriteSummary() {
-    const std::string extent = absl::StrFormat(
-        "%d process%s, %d call%s", report_.processes.size(), report_.processes.size() == 1 ? "" : "es",
-        report_.coverage.records, report_.coverage.records == 1 ? "" : "s");
+    const std::string extent =
+        absl::StrFormat("%d process%s, %d call%s", report_.processes.size(),
+                        report_.processes.size() == 1 ? "" : "es", report_.coverage.records,
+                        report_.coverage.records == 1 ? "" : "s");
     const std::vector<std::string> holes = report_.Holes();
     if (report_.reason == FinishReason::kTimeout) {
       Say("the program did not end in the time that --timeout allows, and was ended");

@@ -24,7 +24,8 @@ std::string PlaceText(const Frame* place) {
   if (place == nullptr) return "";
   if (place->line != 0) return place->file + ":" + std::to_string(place->line);
   if (place->module.empty()) return "";
-  return absl::StrFormat("%s+0x%x", place->module.substr(place->module.rfind('/') + 1), place->offset);
+  return absl::StrFormat("%s+0x%x", place->module.substr(place->module.rfind('/') + 1),
+                         place->offset);
 }
 
 std::string ShortFunction(std::string_view function) {
@@ -38,7 +39,8 @@ std::string ShortFunction(std::string_view function) {
     if (c == '<' || c == '{') ++depth;
     if ((c == '>' || c == '}') && depth > 0) --depth;
     if (c == '(' && depth == 0) {
-      if (!function.substr(i).starts_with("(anonymous namespace)")) return std::string(function.substr(0, i));
+      if (!function.substr(i).starts_with("(anonymous namespace)"))
+        return std::string(function.substr(0, i));
       i += 20;
     }
   }
@@ -49,8 +51,8 @@ std::string CountsText(const Report& report) {
   std::string text;
   for (const Severity severity : {Severity::kError, Severity::kWarning, Severity::kNote}) {
     const int64_t n = report.Count(severity);
-    text += (text.empty() ? "" : ", ") + std::to_string(n) + " " + std::string(SeverityName(severity)) +
-            (n == 1 ? "" : "s");
+    text += (text.empty() ? "" : ", ") + std::to_string(n) + " " +
+            std::string(SeverityName(severity)) + (n == 1 ? "" : "s");
   }
   return text;
 }

@@ -50,8 +50,9 @@ Report Sample() {
   report.ending = {Ending::kStatus, 0};
   report.coverage.heard = true;
   report.coverage.records = 24;
-  report.processes = {{12, 1, "prog", {"./prog", "x y"}, {Ending::kStatus, 0}, true, 0, 5'000'000},
-                      {13, 12, "prog", {"./prog", "x y"}, {Ending::kSignal, 13}, true, 250'000, 4'000'000}};
+  report.processes = {
+      {12, 1, "prog", {"./prog", "x y"}, {Ending::kStatus, 0}, true, 0, 5'000'000},
+      {13, 12, "prog", {"./prog", "x y"}, {Ending::kSignal, 13}, true, 250'000, 4'000'000}};
 
   ReportFinding error;
   error.rule = "pipe-no-eof";
@@ -137,7 +138,8 @@ TEST(TextTest, ARunWithAHoleIsNotCalledClean) {
             "    3 records were lost\n"
             "ipctrace: no mistakes found in what was seen (2 processes, 24 calls)\n");
   report.coverage.heard = false;
-  EXPECT_NE(WriteText(report, {}).find("nothing can be said about this program"), std::string::npos);
+  EXPECT_NE(WriteText(report, {}).find("nothing can be said about this program"),
+            std::string::npos);
 }
 
 TEST(TextTest, ATimeoutTellsWhereThreadsStood) {
@@ -146,8 +148,12 @@ TEST(TextTest, ATimeoutTellsWhereThreadsStood) {
   report.reason = FinishReason::kTimeout;
   report.standing = {{"was in read(3) on the read end of the pipe", MakeSite(12, 2'000'000, 12)}};
   const std::string text = WriteText(report, {});
-  EXPECT_NE(text.find("    prog[12] was in read(3) on the read end of the pipe, testdata/prog.c:12 in main, "
-                      "since 2.000 ms\n"), std::string::npos) << text;
+  EXPECT_NE(
+      text.find(
+          "    prog[12] was in read(3) on the read end of the pipe, testdata/prog.c:12 in main, "
+          "since 2.000 ms\n"),
+      std::string::npos)
+      << text;
   EXPECT_NE(text.find("--timeout"), std::string::npos);
 }
 
@@ -159,14 +165,16 @@ TEST(TextTest, AnIpctraceThatFailedHasOneSentenceOfItsOwn) {
   for (std::string line; std::getline(lines, line);) {
     if (line.starts_with("ipctrace: ")) own.push_back(line);
   }
-  EXPECT_EQ(own, std::vector<std::string>{"ipctrace: cannot write the trace t: No space left on device"});
+  EXPECT_EQ(
+      own, std::vector<std::string>{"ipctrace: cannot write the trace t: No space left on device"});
 }
 
 TEST(TextTest, LongStoriesKeepTheirEnds) {
   Report report = Sample();
   report.findings.resize(1);
   report.findings[0].story.clear();
-  for (int i = 0; i < 100; ++i) report.findings[0].story.push_back({"step " + std::to_string(i) + ".", {}});
+  for (int i = 0; i < 100; ++i)
+    report.findings[0].story.push_back({"step " + std::to_string(i) + ".", {}});
   const std::string text = WriteText(report, {});
   EXPECT_NE(text.find("step 19."), std::string::npos);
   EXPECT_EQ(text.find("step 20."), std::string::npos);
@@ -204,7 +212,8 @@ TEST(JsonTest, TellsHowTheRunEnded) {
   report.reason = FinishReason::kTimeout;
   EXPECT_EQ(Json::parse(WriteJson(report, {}))["exit"], Json({{"timeout", true}}));
   report.reason = FinishReason::kDeadlock;
-  EXPECT_EQ(Json::parse(WriteJson(report, {}))["exit"], Json({{"signal", "SIGKILL"}, {"deadlock", true}}));
+  EXPECT_EQ(Json::parse(WriteJson(report, {}))["exit"],
+            Json({{"signal", "SIGKILL"}, {"deadlock", true}}));
 }
 
 TEST(HostileTextTest, DoesNoHarmInAnyForm) {
@@ -223,13 +232,16 @@ TEST(HostileTextTest, DoesNoHarmInAnyForm) {
 
 TEST(JunitTest, CountsWhatFails) {
   const std::string xml = WriteJunit(Sample(), {});
-  EXPECT_NE(xml.find("<testsuite name=\"./prog\" tests=\"4\" failures=\"2\" errors=\"0\""), std::string::npos) << xml;
+  EXPECT_NE(xml.find("<testsuite name=\"./prog\" tests=\"4\" failures=\"2\" errors=\"0\""),
+            std::string::npos)
+      << xml;
   EXPECT_NE(xml.find("name=\"pipe-no-eof at testdata/prog.c:12\""), std::string::npos) << xml;
 }
 
 TEST(SarifTest, HasLocationsStoryAndFingerprint) {
-  const std::vector<RulePage> pages = {{"fd-leak", "warning", "Descriptors pile up.", "# fd-leak\n"},
-                                       {"pipe-no-eof", "error", "A reader waits.", "# pipe-no-eof\n"}};
+  const std::vector<RulePage> pages = {
+      {"fd-leak", "warning", "Descriptors pile up.", "# fd-leak\n"},
+      {"pipe-no-eof", "error", "A reader waits.", "# pipe-no-eof\n"}};
   WriteOptions options;
   options.pages = &pages;
   const Json run = Json::parse(WriteSarif(Sample(), options))["runs"][0];
@@ -237,7 +249,8 @@ TEST(SarifTest, HasLocationsStoryAndFingerprint) {
   EXPECT_EQ(result["ruleIndex"], 1);
   EXPECT_EQ(result["level"], "error");
   EXPECT_EQ(result["locations"][0]["physicalLocation"]["region"]["startLine"], 12);
-  EXPECT_EQ(result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "testdata/prog.c");
+  EXPECT_EQ(result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"],
+            "testdata/prog.c");
   EXPECT_EQ(result["codeFlows"][0]["threadFlows"][0]["locations"].size(), 3u);
   EXPECT_EQ(result["partialFingerprints"]["ipctrace/v1"], "0123456789abcdef");
   EXPECT_EQ(run["tool"]["driver"]["rules"][1]["id"], "pipe-no-eof");
@@ -245,17 +258,23 @@ TEST(SarifTest, HasLocationsStoryAndFingerprint) {
 
 TEST(GithubTest, IsOneCommandALine) {
   const std::string text = WriteGithub(Sample(), {});
-  EXPECT_NE(text.find("::error file=testdata/prog.c,line=12,title=pipe-no-eof::prog[12] waits for an end-of-file that "
-                      "cannot come%0AHow to mend it: close fd 4 in the parent after fork\n"), std::string::npos) << text;
-  EXPECT_NE(text.find("::notice title=ipctrace::1 error, 1 warning, 1 note\n"), std::string::npos) << text;
+  EXPECT_NE(text.find("::error file=testdata/prog.c,line=12,title=pipe-no-eof::prog[12] waits for "
+                      "an end-of-file that "
+                      "cannot come%0AHow to mend it: close fd 4 in the parent after fork\n"),
+            std::string::npos)
+      << text;
+  EXPECT_NE(text.find("::notice title=ipctrace::1 error, 1 warning, 1 note\n"), std::string::npos)
+      << text;
 }
 
 TEST(ShortFunctionTest, LeavesOutParameters) {
   EXPECT_EQ(ShortFunction("main"), "main");
   EXPECT_EQ(ShortFunction("shop::Till::Ring(int) const"), "shop::Till::Ring");
-  EXPECT_EQ(ShortFunction("(anonymous namespace)::Serve(std::function<void (int)>)"), "(anonymous namespace)::Serve");
+  EXPECT_EQ(ShortFunction("(anonymous namespace)::Serve(std::function<void (int)>)"),
+            "(anonymous namespace)::Serve");
   EXPECT_EQ(ShortFunction("f<void (int)>(int)"), "f<void (int)>");
-  EXPECT_EQ(ShortFunction("main::{lambda(int)#1}::operator()(int) const"), "main::{lambda(int)#1}::operator()");
+  EXPECT_EQ(ShortFunction("main::{lambda(int)#1}::operator()(int) const"),
+            "main::{lambda(int)#1}::operator()");
 }
 
 }  // namespace

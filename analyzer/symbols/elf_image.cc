@@ -27,8 +27,8 @@ bool ReadAll(int fd, char* to, size_t size) {
 }  // namespace
 
 bool InSystemLibraries(std::string_view path) {
-  for (const std::string_view directory :
-       {"/lib/", "/usr/lib/", "/lib64/", "/usr/lib64/", "/lib32/", "/usr/lib32/", "/usr/libexec/"}) {
+  for (const std::string_view directory : {"/lib/", "/usr/lib/", "/lib64/", "/usr/lib64/",
+                                           "/lib32/", "/usr/lib32/", "/usr/libexec/"}) {
     if (path.substr(0, directory.size()) == directory) return true;
   }
   return false;

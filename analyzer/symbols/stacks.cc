@@ -53,8 +53,8 @@ bool IsRuntimeFunction(std::string_view name) {
                                         "__ubsan_", "__msan_", "__sanitizer_"}) {
     if (name.starts_with(prefix)) return true;
   }
-  return name == "_start" || name.starts_with("__sanitizer::") ||
-         name.starts_with("__asan::") || name.starts_with("__tsan::");
+  return name == "_start" || name.starts_with("__sanitizer::") || name.starts_with("__asan::") ||
+         name.starts_with("__tsan::");
 }
 
 // Whether a function is the program's thin cover of a libc call, by the ways in which such covers
@@ -77,7 +77,8 @@ bool IsWrapperName(std::string_view function) {
     if (lower.starts_with(prefix) && kNames->contains(lower.substr(prefix.size()))) return true;
   }
   for (const std::string_view suffix : {"_or_die", "_or_exit", "_checked", "_safe", "_wrapper"}) {
-    if (lower.ends_with(suffix) && kNames->contains(lower.substr(0, lower.size() - suffix.size()))) {
+    if (lower.ends_with(suffix) &&
+        kNames->contains(lower.substr(0, lower.size() - suffix.size()))) {
       return true;
     }
   }
@@ -98,10 +99,10 @@ struct Stacks::Impl {
 
   struct Stack {
     std::shared_ptr<const ModuleMap> modules;
-    std::string blob;              // until it is unwound
-    std::vector<uint64_t> calls;   // afterwards
+    std::string blob;             // until it is unwound
+    std::vector<uint64_t> calls;  // afterwards
     bool unwound = false;
-    uint64_t sp = 0;               // where it was taken: deeper in a recursion it is another
+    uint64_t sp = 0;  // where it was taken: deeper in a recursion it is another
     std::unique_ptr<std::vector<Frame>> frames;
     size_t place = 0;
   };

@@ -11,14 +11,14 @@
 namespace ipctrace {
 
 struct Frame {
-  uint64_t pc = 0;       // the call's address: return address - 1
-  std::string module;    // path of the ELF file; empty: unknown
-  uint64_t offset = 0;   // of pc in the module (link-time address)
-  std::string function;  // demangled; empty: unknown
-  std::string file;      // as the debug information has it; empty: none
-  std::string directory; // where a relative `file` starts: the compiler's working directory
+  uint64_t pc = 0;        // the call's address: return address - 1
+  std::string module;     // path of the ELF file; empty: unknown
+  uint64_t offset = 0;    // of pc in the module (link-time address)
+  std::string function;   // demangled; empty: unknown
+  std::string file;       // as the debug information has it; empty: none
+  std::string directory;  // where a relative `file` starts: the compiler's working directory
   int line = 0;
-  bool user = false;     // the user's own code: not a system library's, not a header's inline of one
+  bool user = false;  // the user's own code: not a system library's, not a header's inline of one
 };
 
 // Keeps copies of stacks and unwinds and symbolizes them when asked. Not thread-safe.

@@ -13,24 +13,24 @@ namespace ipctrace {
 namespace {
 
 constexpr char kNested[] =
-    "void capture(void);\n"                                                      // 1
-    "__attribute__((noinline)) void inner(int n) {\n"                            // 2
-    "  capture();\n"                                                             // 3
-    "  __asm__ volatile(\"\" : : \"r\"(n));\n"                                   // 4
-    "}\n"                                                                        // 5
-    "static inline __attribute__((always_inline)) void middle(int n) {\n"        // 6
-    "  inner(n + 1);\n"                                                          // 7
-    "}\n"                                                                        // 8
-    "__attribute__((noinline)) void outer(int n) {\n"                            // 9
-    "  char room[64];\n"                                                         // 10
-    "  __asm__ volatile(\"\" : : \"r\"(room) : \"rbx\", \"r12\", \"memory\");\n" // 11
-    "  middle(n);\n"                                                             // 12
-    "  __asm__ volatile(\"\" : : \"r\"(room) : \"memory\");\n"                   // 13
-    "}\n"                                                                        // 14
-    "int main(int argc, char** argv) {\n"                                        // 15
-    "  outer(argc);\n"                                                           // 16
-    "  return argv == 0;\n"                                                      // 17
-    "}\n";                                                                       // 18
+    "void capture(void);\n"                                                       // 1
+    "__attribute__((noinline)) void inner(int n) {\n"                             // 2
+    "  capture();\n"                                                              // 3
+    "  __asm__ volatile(\"\" : : \"r\"(n));\n"                                    // 4
+    "}\n"                                                                         // 5
+    "static inline __attribute__((always_inline)) void middle(int n) {\n"         // 6
+    "  inner(n + 1);\n"                                                           // 7
+    "}\n"                                                                         // 8
+    "__attribute__((noinline)) void outer(int n) {\n"                             // 9
+    "  char room[64];\n"                                                          // 10
+    "  __asm__ volatile(\"\" : : \"r\"(room) : \"rbx\", \"r12\", \"memory\");\n"  // 11
+    "  middle(n);\n"                                                              // 12
+    "  __asm__ volatile(\"\" : : \"r\"(room) : \"memory\");\n"                    // 13
+    "}\n"                                                                         // 14
+    "int main(int argc, char** argv) {\n"                                         // 15
+    "  outer(argc);\n"                                                            // 16
+    "  return argv == 0;\n"                                                       // 17
+    "}\n";                                                                        // 18
 
 std::string Text(const std::vector<Frame>& frames, bool user_only = true) {
   std::string text;
@@ -64,9 +64,10 @@ TEST_P(NestedTest, FramesAreFunctionsAndLinesWithInlinedOnes) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Compilers, NestedTest,
-                         testing::Values("gcc -O0 -g", "gcc -O2 -g", "gcc -O3 -g -fomit-frame-pointer",
-                                         "gcc -O2 -gdwarf-4", "gcc -O2 -g -fno-pie",
-                                         "gcc -O2 -g -gsplit-dwarf", "clang -O0 -g", "clang -O2 -g"));
+                         testing::Values("gcc -O0 -g", "gcc -O2 -g",
+                                         "gcc -O3 -g -fomit-frame-pointer", "gcc -O2 -gdwarf-4",
+                                         "gcc -O2 -g -fno-pie", "gcc -O2 -g -gsplit-dwarf",
+                                         "clang -O0 -g", "clang -O2 -g"));
 
 TEST(StacksTest, WithoutDebugInformationThereAreFunctions) {
   const std::vector<Frame> frames = FramesOf(CaptureStacks(kNested, "gcc -O2"));
@@ -116,7 +117,8 @@ TEST(StacksTest, DamagedStacksAndModulesDoNoHarm) {
     FramesOf(damaged);
   }
   Stacks stacks;
-  stacks.SetModules(1, "not a module\n\n12 13\nff ee dd x\n0 1000 2000 /dev/null\n0 3000 4000 \xff\n");
+  stacks.SetModules(1,
+                    "not a module\n\n12 13\nff ee dd x\n0 1000 2000 /dev/null\n0 3000 4000 \xff\n");
   stacks.Add(1, 1, "short");
   stacks.Add(2, 99, capture.stacks[0]);
   EXPECT_TRUE(stacks.Frames(1).empty());

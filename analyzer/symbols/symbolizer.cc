@@ -68,7 +68,8 @@ class DebugFile {
     if (size > 1) {
       std::string name = "/usr/lib/debug/.build-id/";
       for (ssize_t i = 0; i < size; ++i) {
-        absl::StrAppendFormat(&name, "%02x%s", static_cast<const uint8_t*>(id)[i], i == 0 ? "/" : "");
+        absl::StrAppendFormat(&name, "%02x%s", static_cast<const uint8_t*>(id)[i],
+                              i == 0 ? "/" : "");
       }
       if (OpenFile(name + ".debug")) return true;
     }
@@ -86,9 +87,11 @@ class DebugFile {
     if (elf_getphdrnum(elf, &count) != 0) return 0;
     for (size_t i = 0; i < count; ++i) {
       GElf_Phdr header;
-      if (gelf_getphdr(elf, static_cast<int>(i), &header) == nullptr || header.p_type != PT_NOTE) continue;
-      Elf_Data* data = elf_getdata_rawchunk(elf, static_cast<int64_t>(header.p_offset), header.p_filesz,
-                                            header.p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
+      if (gelf_getphdr(elf, static_cast<int>(i), &header) == nullptr || header.p_type != PT_NOTE)
+        continue;
+      Elf_Data* data =
+          elf_getdata_rawchunk(elf, static_cast<int64_t>(header.p_offset), header.p_filesz,
+                               header.p_align == 8 ? ELF_T_NHDR8 : ELF_T_NHDR);
       if (data == nullptr) continue;
       GElf_Nhdr note;
       size_t name, desc;
@@ -113,7 +116,8 @@ class DebugFile {
       if (name == nullptr || strcmp(name, ".gnu_debuglink") != 0) continue;
       Elf_Data* data = elf_rawdata(section, nullptr);
       if (data == nullptr || data->d_buf == nullptr) return "";
-      return std::string(static_cast<char*>(data->d_buf), strnlen(static_cast<char*>(data->d_buf), data->d_size));
+      return std::string(static_cast<char*>(data->d_buf),
+                         strnlen(static_cast<char*>(data->d_buf), data->d_size));
     }
     return "";
   }
@@ -138,7 +142,7 @@ class DebugFile {
 
 struct Symbolizer::Impl {
   struct Unit {
-    Dwarf_Die lines;   // the skeleton, where the rest is in a .dwo file
+    Dwarf_Die lines;  // the skeleton, where the rest is in a .dwo file
     Dwarf_Die scopes;
     std::string directory;
   };
@@ -191,8 +195,8 @@ struct Symbolizer::Impl {
         if ((type != STT_FUNC && type != STT_GNU_IFUNC) || symbol.st_shndx == SHN_UNDEF) continue;
         const char* name = elf_strptr(from, header.sh_link, symbol.st_name);
         if (name == nullptr || *name == '\0') continue;
-        symbols.push_back({symbol.st_value, symbol.st_size, name,
-                           GELF_ST_BIND(symbol.st_info) != STB_LOCAL});
+        symbols.push_back(
+            {symbol.st_value, symbol.st_size, name, GELF_ST_BIND(symbol.st_info) != STB_LOCAL});
       }
     }
   }
@@ -221,7 +225,8 @@ struct Symbolizer::Impl {
     const uint64_t start = it->address;
     while (it != symbols.begin() && std::prev(it)->address == start) --it;
     for (; it != symbols.end() && it->address == start; ++it) {
-      if (address - start < it->size || it->size == 0) return Demangle(WithoutSuffix(it->name.c_str()).c_str());
+      if (address - start < it->size || it->size == 0)
+        return Demangle(WithoutSuffix(it->name.c_str()).c_str());
     }
     return "";
   }
@@ -244,7 +249,8 @@ struct Symbolizer::Impl {
       Unit unit{die, die, ""};
       if (type == DW_UT_skeleton && split.addr != nullptr) unit.scopes = split;
       Dwarf_Attribute attribute;
-      const char* directory = dwarf_formstring(dwarf_attr_integrate(&die, DW_AT_comp_dir, &attribute));
+      const char* directory =
+          dwarf_formstring(dwarf_attr_integrate(&die, DW_AT_comp_dir, &attribute));
       if (directory != nullptr) unit.directory = directory;
       Dwarf_Addr base = 0, low = 0, high = 0;
       for (ptrdiff_t at = 0; (at = dwarf_ranges(&die, at, &base, &low, &high)) > 0;) {
@@ -252,7 +258,8 @@ struct Symbolizer::Impl {
       }
       units.push_back(std::move(unit));
     }
-    std::sort(ranges.begin(), ranges.end(), [](const Range& a, const Range& b) { return a.low < b.low; });
+    std::sort(ranges.begin(), ranges.end(),
+              [](const Range& a, const Range& b) { return a.low < b.low; });
   }
 
   Unit* UnitAt(uint64_t address) {
@@ -273,7 +280,8 @@ struct Symbolizer::Impl {
     frame->directory = unit.directory;
     // libdw puts the compiler's directory in front; reports show what the compiler was told.
     const std::string prefix = unit.directory + "/";
-    if (prefix.size() > 1 && frame->file.size() > prefix.size() && frame->file.compare(0, prefix.size(), prefix) == 0) {
+    if (prefix.size() > 1 && frame->file.size() > prefix.size() &&
+        frame->file.compare(0, prefix.size(), prefix) == 0) {
       frame->file.erase(0, prefix.size());
     }
     while (frame->file.compare(0, 2, "./") == 0) frame->file.erase(0, 2);
@@ -310,7 +318,8 @@ struct Symbolizer::Impl {
 
   static std::string FunctionName(Dwarf_Die* die) {
     Dwarf_Attribute attribute;
-    const char* linkage = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute));
+    const char* linkage =
+        dwarf_formstring(dwarf_attr_integrate(die, DW_AT_linkage_name, &attribute));
     if (linkage == nullptr) {
       linkage = dwarf_formstring(dwarf_attr_integrate(die, DW_AT_MIPS_linkage_name, &attribute));
     }

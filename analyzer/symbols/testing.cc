@@ -76,11 +76,12 @@ Capture CaptureStacks(const std::string& code, const std::string& compiler, cons
   capture.source = directory + "/" + file;
   std::ofstream(capture.source) << code;
   std::ofstream(directory + "/capture.c") << kCaptureSource;
-  const std::string build =
-      "cd " + directory + " && gcc -O2 -c capture.c -o capture.o && " + compiler + " -c " + file +
-      " -o prog.o && " + (file.ends_with(".c") ? "gcc" : "g++") + " -pthread prog.o capture.o -o prog" +
-      (strip ? " && strip prog" : "") + " && CAPTURE_MODULES=modules CAPTURE_STACKS=stacks CAPTURE_BYTES=" +
-      std::to_string(stack_bytes) + " ./prog";
+  const std::string build = "cd " + directory + " && gcc -O2 -c capture.c -o capture.o && " +
+                            compiler + " -c " + file + " -o prog.o && " +
+                            (file.ends_with(".c") ? "gcc" : "g++") +
+                            " -pthread prog.o capture.o -o prog" + (strip ? " && strip prog" : "") +
+                            " && CAPTURE_MODULES=modules CAPTURE_STACKS=stacks CAPTURE_BYTES=" +
+                            std::to_string(stack_bytes) + " ./prog";
   if (system(build.c_str()) != 0) return capture;
   capture.modules = ReadFile(directory + "/modules");
   const std::string stacks = ReadFile(directory + "/stacks");

@@ -8,10 +8,10 @@
 namespace ipctrace {
 
 struct Capture {
-  std::string program;             // path of the executable
-  std::string source;              // path of the source file
-  std::string modules;             // text of a [Modules] blob
-  std::vector<std::string> stacks; // one blob for each call of capture(), in order
+  std::string program;              // path of the executable
+  std::string source;               // path of the source file
+  std::string modules;              // text of a [Modules] blob
+  std::vector<std::string> stacks;  // one blob for each call of capture(), in order
 };
 
 // Compiles `code`, which calls `void capture(void)`, with `compiler` (command and flags), in a

@@ -19,9 +19,9 @@
 #include "preload/trace/format.h"
 
 // libunwind exports it (perf and others rely on that) but no header declares it.
-extern "C" int _Ux86_64_dwarf_search_unwind_table(unw_addr_space_t, unw_word_t ip,
-                                                  unw_dyn_info_t*, unw_proc_info_t*,
-                                                  int need_unwind_info, void* arg);
+extern "C" int _Ux86_64_dwarf_search_unwind_table(unw_addr_space_t, unw_word_t ip, unw_dyn_info_t*,
+                                                  unw_proc_info_t*, int need_unwind_info,
+                                                  void* arg);
 
 namespace ipctrace {
 namespace {
@@ -31,7 +31,7 @@ constexpr size_t kMaxFrames = 256;
 struct Walk {
   const ModuleMap* modules;
   StackCopy registers;
-  std::string_view stack;      // bytes from registers.rsp upwards
+  std::string_view stack;       // bytes from registers.rsp upwards
   bool no_information = false;  // a frame without unwind information was met
 };
 
@@ -51,7 +51,8 @@ int FindProcInfo(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* info, i
   tables.u.rti.segbase = module->bias + table.header;
   tables.u.rti.table_data = module->bias + table.table;
   tables.u.rti.table_len = table.count;  // in words of 8 bytes, as large as an entry
-  const int error = _Ux86_64_dwarf_search_unwind_table(space, ip, &tables, info, need_unwind_info, arg);
+  const int error =
+      _Ux86_64_dwarf_search_unwind_table(space, ip, &tables, info, need_unwind_info, arg);
   if (error < 0) walk->no_information = true;
   return error;
 }
@@ -88,15 +89,32 @@ int AccessRegister(unw_addr_space_t, unw_regnum_t number, unw_word_t* value, int
   const StackCopy& registers = static_cast<const Walk*>(arg)->registers;
   switch (number) {
     // An address in the call itself, where the return address may lie behind the function's end.
-    case UNW_X86_64_RIP: *value = registers.rip - 1; return 0;
-    case UNW_X86_64_RSP: *value = registers.rsp; return 0;
-    case UNW_X86_64_RBP: *value = registers.rbp; return 0;
-    case UNW_X86_64_RBX: *value = registers.rbx; return 0;
-    case UNW_X86_64_R12: *value = registers.r12; return 0;
-    case UNW_X86_64_R13: *value = registers.r13; return 0;
-    case UNW_X86_64_R14: *value = registers.r14; return 0;
-    case UNW_X86_64_R15: *value = registers.r15; return 0;
-    default: return -UNW_EBADREG;  // a call does not preserve the others
+    case UNW_X86_64_RIP:
+      *value = registers.rip - 1;
+      return 0;
+    case UNW_X86_64_RSP:
+      *value = registers.rsp;
+      return 0;
+    case UNW_X86_64_RBP:
+      *value = registers.rbp;
+      return 0;
+    case UNW_X86_64_RBX:
+      *value = registers.rbx;
+      return 0;
+    case UNW_X86_64_R12:
+      *value = registers.r12;
+      return 0;
+    case UNW_X86_64_R13:
+      *value = registers.r13;
+      return 0;
+    case UNW_X86_64_R14:
+      *value = registers.r14;
+      return 0;
+    case UNW_X86_64_R15:
+      *value = registers.r15;
+      return 0;
+    default:
+      return -UNW_EBADREG;  // a call does not preserve the others
   }
 }
 
@@ -163,7 +181,8 @@ std::vector<uint64_t> Unwind(const ModuleMap& modules, std::string_view blob) {
   calls.push_back(walk.registers.rip - 1);
 
   unw_cursor_t cursor;
-  if (AddressSpace() == nullptr || unw_init_remote(&cursor, AddressSpace(), &walk) != 0) return calls;
+  if (AddressSpace() == nullptr || unw_init_remote(&cursor, AddressSpace(), &walk) != 0)
+    return calls;
   unw_word_t last_sp = walk.registers.rsp, ip = 0, sp = 0;
   while (calls.size() < kMaxFrames) {
     const bool from_signal = ip != 0 && IsSignalReturn(modules, ip);
