@@ -213,7 +213,11 @@ class FdExecLeak : public Rule {
       AddSteps(finding.story, LifeOf(model(), each->descriptor));
       for (uint64_t id : SubjectsOf(*each->descriptor)) AddSubject(finding.subjects, id);
     }
-    Report(std::move(finding));
+    // Whose mistake it is: that of the program that ran the other.
+    bool installed = process.parent != nullptr && descriptor.birth == Birth::kInherited
+                         ? IsInstalled(*process.parent, process.born.time)
+                         : IsInstalled(process, first.exec.time - 1);
+    Report(installed ? Severity::kNote : severity(), std::move(finding));
   }
 
   std::map<uint64_t, Candidate> candidates_;  // by descriptor

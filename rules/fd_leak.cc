@@ -224,7 +224,8 @@ class FdLeak : public Rule {
       for (const auto& each : pile[i]->ends) AddSubject(finding.subjects, each->id);
     }
     finding.picture = Chart(pile, begin);
-    verdicts_.push_back({severity(), process.end != EndKind::kExited, std::move(finding)});
+    Severity level = IsInstalled(process, process.ended_at) ? Severity::kNote : severity();
+    verdicts_.push_back({level, process.end != EndKind::kExited, std::move(finding)});
   }
 
   // How many were open, over time.
@@ -248,7 +249,7 @@ class FdLeak : public Rule {
     const Descriptor& first = *units[0].ends[0];
     ObjectKind kind = first.object()->kind;
     if (kind != ObjectKind::kFile && kind != ObjectKind::kDevice) return;
-    if (process.execed || first.close_on_exec) return;
+    if (process.execed || first.close_on_exec || IsInstalled(process, process.ended_at)) return;
     if (first.birth != Birth::kOpened || IsShell(process)) return;
     Finding finding;
     finding.message = absl::StrCat(Named(process), " ended with ", FdAndEnd(first), ", still open");

@@ -51,6 +51,7 @@ class FdNotOpen : public Rule {
         Check(act, static_cast<int>(act.b));
         return;
       case Op::kPoll:
+        if (act.b == 0) return;
         if (const std::string* set = act.Blob(BlobTag::kPoll)) {
           for (size_t at = 0; at + sizeof(PollEntry) <= set->size(); at += sizeof(PollEntry)) {
             PollEntry entry;

@@ -222,7 +222,7 @@ class PipeUnusedEnd : public Rule {
         AddSubject(finding.subjects, from->id);
       }
     }
-    Report(std::move(finding));
+    Report(IsInstalled(process, process.ended_at) ? Severity::kNote : severity(), std::move(finding));
   }
 
   static constexpr size_t kManyChannels = 256;

@@ -182,7 +182,8 @@ void Replay::NoteLate(const Act& act) {
   };
   switch (act.op) {
     case Op::kPoll:
-      // poll reports POLLNVAL; select fails.
+      // poll reports POLLNVAL; select fails. Without a wait it may be a question only.
+      if (act.b == 0) return;
       if (const std::string* set = act.Blob(act.err == EBADF ? BlobTag::kPoll : BlobTag::kPollReady)) {
         for (const PollEntry& entry : EntriesOf<PollEntry>(*set)) {
           if (act.err == EBADF || (entry.revents & POLLNVAL) != 0) note(entry.fd);

@@ -300,22 +300,24 @@ LateVerdict JudgeLate(const Descriptor& closed,
     return a.stack == b.stack || (a.stack != 0 && b.stack != 0 && same_place(a.stack, b.stack));
   };
   if (same(before->born, closed.born)) return verdict;
-  bool unused = !closed.usage.Used() && closed.usage.write_bytes == 0 && closed.usage.passed == 0;
-  bool same_closer = same(before->died, closed.died);
-  bool owner_closes_later = false, closer_returns = false;
+  // Opened and closed without a use between, though it was used afterwards: not by one's own will.
+  // But an end that a child got is closed unused by right.
+  bool unused = !closed.usage.Used() && closed.usage.write_bytes == 0 && closed.usage.passed == 0 &&
+                !closed.object()->IsPipe() &&
+                std::none_of(closed.process->children.begin(), closed.process->children.end(),
+                             [&](const Process* child) {
+                               return child->born.time > closed.born.time &&
+                                      child->born.time < closed.died.time;
+                             });
+  bool owner_closes_later = false;
   for (const LateCall& call : verdict.calls) {
-    if (same(call.site, closed.died)) {
-      closer_returns = true;
-    } else if (is_close(call)) {
-      owner_closes_later = true;
-    }
+    owner_closes_later |= is_close(call) && !same(call.site, closed.died);
   }
   bool closer_knew_the_other =
       closed.died.tid != closed.born.tid && first.site.tid == closed.born.tid &&
       (before->born.tid == closed.died.tid ||
        (before->usage.last && before->usage.last->tid == closed.died.tid));
-  if (closer_returns && is_close(first)) return verdict;
-  if (unused || same_closer || closer_knew_the_other || (owner_closes_later && !is_close(first))) {
+  if (closer_knew_the_other || (!is_close(first) && (unused || owner_closes_later))) {
     verdict.kind = LateKind::kStaleClose;
   }
   return verdict;
@@ -326,6 +328,18 @@ bool IsShell(const Process& process) {
                                         "fish", "tcsh", "csh", "busybox"};
   return std::any_of(std::begin(kShells), std::end(kShells),
                      [&](const char* shell) { return process.name == shell; });
+}
+
+bool IsInstalled(const Process& process, Nanos when) {
+  // A child before its exec is what its parent was when it forked.
+  if (process.execed && when < process.last_exec.time) {
+    return process.parent != nullptr && IsInstalled(*process.parent, process.born.time);
+  }
+  for (const char* folder : {"/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/", "/usr/lib", "/lib",
+                             "/usr/share/"}) {
+    if (process.exe.starts_with(folder)) return true;
+  }
+  return false;
 }
 
 std::string Bytes(uint64_t count) { return absl::StrCat(count, count == 1 ? " byte" : " bytes"); }

@@ -94,6 +94,10 @@ LateVerdict JudgeLate(const Descriptor& closed,
 // A program whose business it is to start others with the descriptors that its script names.
 bool IsShell(const Process& process);
 
+// Whether the program that the process ran at that time came with the system (/usr/bin and the
+// like): nobody who reads the report will mend it, and what does no harm there is worth a note only.
+bool IsInstalled(const Process& process, Nanos when);
+
 // "3 bytes", "1 byte".
 std::string Bytes(uint64_t count);
 // "stdout" for the three that every program has, else "the stream on fd 5".
