@@ -61,8 +61,10 @@ class StdioForkDuplicate : public Rule {
     for (const Copy& copy : family) {
       if (copy.written()) written.push_back(&copy);
     }
-    for (size_t i = 1; i < written.size(); ++i)
-      Report(Duplicate(*written[0], *written[i], family[0]));
+    if (written.size() < 2) return;
+    Finding finding = Duplicate(*written[0], *written[1], family[0]);
+    finding.count = static_cast<int64_t>(written.size()) - 1;
+    Report(std::move(finding));
   }
 
   Finding Duplicate(const Copy& first, const Copy& second, const Copy& original) {

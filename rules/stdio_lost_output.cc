@@ -26,7 +26,9 @@ class StdioLostOutput : public Rule {
     for (const auto& [address, copy] : child.streams) {
       if (copy->inherited_pending == 0) continue;
       auto it = parent.streams.find(address);
-      if (it != parent.streams.end()) copies_[it->second->id].push_back(copy);
+      if (it != parent.streams.end())
+        copies_[it->second->id].push_back(
+            {copy, &child, copy->inherited_pending, it->second->flushes});
     }
   }
 
@@ -97,7 +99,7 @@ class StdioLostOutput : public Rule {
     for (Loss& loss : losses_) {
       // ipctrace killed it, not the program's own doing.
       if (loss.killed && CutShort(model())) continue;
-      if (WrittenByCopy(*loss.stream, loss.bytes)) continue;
+      if (WrittenByCopy(*loss.stream) >= loss.bytes) continue;
       Report(std::move(loss.finding));
     }
   }
@@ -108,6 +110,13 @@ class StdioLostOutput : public Rule {
     uint64_t bytes = 0;
     bool killed = false;
     Finding finding;
+  };
+
+  struct Copied {
+    std::shared_ptr<Stream> copy;
+    const Process* process = nullptr;
+    uint64_t bytes = 0;
+    uint64_t flushes = 0;  // of the original
   };
 
   static std::string Argument(const Stream& stream) {
@@ -155,17 +164,24 @@ class StdioLostOutput : public Rule {
                 site != nullptr ? *site : finding.site)});
   }
 
-  // Whether a forked child wrote its copy of these bytes, as where a daemon's first process leaves.
-  bool WrittenByCopy(const Stream& stream, uint64_t bytes) const {
+  // How many of the bytes in a stream that was not flushed any more some forked child wrote from
+  // its copy, as where a daemon's first process leaves.
+  uint64_t WrittenByCopy(const Stream& stream) const {
     auto it = copies_.find(stream.id);
-    if (it == copies_.end()) return false;
-    for (const auto& copy : it->second) {
-      if (copy->flushes > 0 || WrittenByCopy(*copy, bytes)) return true;
+    if (it == copies_.end()) return 0;
+    uint64_t written = 0;
+    for (const Copied& each : it->second) {
+      if (each.flushes != stream.flushes) continue;
+      // One that outlives the run may still write it.
+      bool all = each.process->alive() || each.copy->flushes > 0;
+      written =
+          std::max(written, all ? each.bytes : std::min(each.bytes, WrittenByCopy(*each.copy)));
     }
-    return false;
+    return written;
   }
 
-  absl::flat_hash_map<uint64_t, std::vector<std::shared_ptr<Stream>>> copies_;  // by Stream::id
+  // Forked copies of streams with something in them, by Stream::id.
+  absl::flat_hash_map<uint64_t, std::vector<Copied>> copies_;
   absl::flat_hash_map<const Process*, std::vector<Loss>> execs_;  // of an exec under way
   absl::flat_hash_set<const Process*> ended_;                     // by _exit
   std::vector<Loss> losses_;
