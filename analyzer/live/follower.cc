@@ -25,6 +25,8 @@ constexpr Nanos kMargin = 5'000;
 constexpr Nanos kPatience = 50'000'000;
 // After so many times that, a thread that took a ticket and never its chunk was killed there.
 constexpr uint64_t kGivenUp = 200;
+// How many chunks are added at a time where all are held by threads.
+constexpr uint32_t kMoreChunks = 256;
 
 uint64_t MonotonicNs() {
   timespec now;
@@ -59,7 +61,10 @@ uint64_t TraceClock::FromNanos(Nanos nanos) const {
 }
 
 Follower::Follower(SessionHeader* header, int fd, const TraceClock* clock)
-    : header_(header), fd_(fd), clock_(clock) {
+    : header_(header),
+      fd_(fd),
+      clock_(clock),
+      fresh_(static_cast<uint32_t>(header->freed.load(std::memory_order_relaxed))) {
   margin_ = clock_->FromNanos(kMargin);
   patience_ = clock_->FromNanos(kPatience);
 }
@@ -306,6 +311,18 @@ void Follower::RefillRing() {
   }
 }
 
+// More threads than chunks: each holds one, however little it writes.
+void Follower::AddChunks() {
+  uint64_t left = header_->freed.load(std::memory_order_relaxed) -
+                  std::min(header_->claimed.load(std::memory_order_relaxed),
+                           header_->freed.load(std::memory_order_relaxed));
+  if (left > kMoreChunks / 4 || !free_.empty()) return;
+  for (uint32_t i = 0; i < kMoreChunks && fresh_ < header_->chunk_count; ++i) {
+    free_.push_back(fresh_++);
+  }
+  RefillRing();
+}
+
 size_t Follower::Merge(EventSink* sink, bool drain) {
   uint64_t now = clock_->Ticks();
   uint64_t bound = drain ? kNever : now - margin_;
@@ -363,6 +380,7 @@ size_t Follower::Merge(EventSink* sink, bool drain) {
 
 size_t Follower::Poll(EventSink* sink) {
   size_t count = Merge(sink, false);
+  AddChunks();
   if (clock_->Ticks() - looked_for_dead_ > patience_) FreeDead();
   return count;
 }

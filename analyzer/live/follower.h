@@ -106,6 +106,7 @@ class Follower {
   void Recycle(Stream& stream);
   void Free(const Chunk& chunk);
   void RefillRing();
+  void AddChunks();
   size_t Merge(EventSink* sink, bool drain);
   void FreeDead();
 
@@ -120,6 +121,7 @@ class Follower {
   std::vector<Ticket> waiting_;  // claimed, their chunk's header not yet written; ascending
   std::vector<std::pair<uint32_t, int32_t>> begun_;  // processes and pids on_process is to hear of
   std::vector<uint32_t> free_;   // chunks to be put into the ring
+  uint32_t fresh_;               // chunks from this one on have never been in it
   absl::flat_hash_map<uint32_t, std::unique_ptr<Stream>> streams_;  // by thread id
   absl::flat_hash_map<uint32_t, int32_t> processes_;                // id -> pid
   std::vector<Passing> deaths_;

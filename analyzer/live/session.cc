@@ -37,6 +37,8 @@ namespace {
 constexpr absl::Duration kIdlePeriod = absl::Milliseconds(5);
 constexpr Nanos kCheckPeriod = 20'000'000;
 constexpr Nanos kRest = 60'000'000;
+// Chunks at first: 8 MiB, enough for what a busy thread writes while we sleep.
+constexpr uint32_t kStock = 1024;
 
 }  // namespace
 
@@ -161,7 +163,7 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
   }
   std::string error;
   size_t bytes = config.bytes == 0 ? kDefaultSessionSize : config.bytes;
-  impl->header = CreateSession(path, bytes, ChooseClock(), &error);
+  impl->header = CreateSession(path, bytes, ChooseClock(), &error, kStock);
   if (impl->header == nullptr) {
     return absl::ResourceExhaustedError(absl::StrCat("The trace cannot be set up: ", error, "."));
   }

@@ -8,7 +8,7 @@
 // operation that another thread could contend for. When the chunk is full it takes the next one
 // from the ring: one fetch_add on `claimed` gives a ticket t, and ring slot t % chunk_count holds
 // the chunk as soon as the analyzer has put one there (slot value RingSlot(lap, chunk) with
-// lap = t / chunk_count + 1; the file is created with every chunk in the ring at lap 1). The
+// lap = t / chunk_count + 1; the file is created with chunks in the ring at lap 1). The
 // analyzer reads a chunk as it fills, and when all its records are complete zeroes it and puts it
 // back: ring[freed % chunk_count] = RingSlot(freed / chunk_count + 1, chunk), then ++freed.
 //

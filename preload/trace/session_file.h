@@ -51,8 +51,11 @@ inline ClockKind ChooseClock() {
 //
 // The magic is stored last: a file without it is not ready. Returns the header; or nullptr, with
 // the reason in `error`. The mapping is the caller's to munmap(header, header->file_bytes).
+//
+// The ring is stocked with the first `stock` chunks. A chunk's pages cost some microseconds when
+// they are first used, so the analyzer adds further ones only when the first are not enough.
 inline SessionHeader* CreateSession(const std::string& path, size_t bytes, ClockKind clock,
-                                    std::string* error) {
+                                    std::string* error, uint32_t stock = ~uint32_t{0}) {
   static_assert(sizeof(SessionHeader) % 64 == 0);
   constexpr size_t kPage = 4096;
   const auto fail = [&](const char* what) -> SessionHeader* {
@@ -100,8 +103,9 @@ inline SessionHeader* CreateSession(const std::string& path, size_t bytes, Clock
   header->next_process.store(1);
   header->next_thread.store(1);
   header->next_stack.store(1);
-  header->freed.store(chunks);
-  for (uint32_t i = 0; i < chunks; ++i) SessionRing(header)[i].store(RingSlot(1, i));
+  if (stock > chunks) stock = chunks;
+  header->freed.store(stock);
+  for (uint32_t i = 0; i < stock; ++i) SessionRing(header)[i].store(RingSlot(1, i));
   std::atomic_thread_fence(std::memory_order_release);
   reinterpret_cast<std::atomic<uint64_t>*>(&header->magic)->store(kSessionMagic);
   return header;
