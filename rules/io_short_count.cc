@@ -90,7 +90,7 @@ class IoShortCount : public Rule {
   }
 
   void WillEnd(const Process& process) override {
-    if (process.end == EndKind::kKilled && !short_writes_.empty()) {
+    if (process.end != EndKind::kExited && !short_writes_.empty()) {
       for (const auto& [fd, descriptor] : process.table)
         short_writes_.erase(descriptor->description->id);
     }

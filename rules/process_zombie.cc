@@ -35,14 +35,14 @@ class ProcessZombie : public Rule {
     if (parent == nullptr || !parent->traced || !parent->alive()) return;
     bool reaped_by_kernel = parent->dispositions[SIGCHLD] == Disposition::kIgnore ||
                             (parent->signal_flags[SIGCHLD] & SA_NOCLDWAIT) != 0;
-    if (!reaped_by_kernel && process.end != EndKind::kUnknown) zombies_.push_back(&process);
+    if (!reaped_by_kernel) zombies_.push_back(&process);
   }
 
   void DidFinish() override {
     // One cause is one fork in one parent.
     std::vector<std::vector<const Process*>> causes;
     for (const Process* child : zombies_) {
-      if (child->reaped || Lay(*child) < kLong) continue;
+      if (child->reaped || child->end == EndKind::kUnknown || Lay(*child) < kLong) continue;
       auto same = std::find_if(causes.begin(), causes.end(), [&](const auto& each) {
         return each[0]->parent == child->parent &&
                (each[0]->born.stack == child->born.stack ||

@@ -71,34 +71,19 @@ class StdioLostOutput : public Rule {
     execs_.erase(it);
   }
 
+  // That it was killed, and by what, is sometimes known only later.
   void WillEnd(const Process& process) override {
-    if (process.end != EndKind::kKilled || ended_.contains(&process)) return;
-    // After SIGPIPE there was nobody to read it.
-    if (process.status == SIGPIPE) return;
+    if (process.end == EndKind::kExited || ended_.contains(&process)) return;
     for (Loss& loss : Lost(process)) {
       loss.finding.site = loss.stream->last_use;
-      loss.finding.site.process = process.id;
-      loss.finding.site.pid = process.pid;
-      loss.killed = true;
-      Site end;
-      end.process = process.id;
-      end.pid = end.tid = process.pid;
-      end.time = process.ended_at;
-      std::string signal = absl::StrCat("signal ", process.status);
-      if (const char* name = sigabbrev_np(process.status)) signal = absl::StrCat("SIG", name);
-      Say(loss, absl::StrCat(Named(process), " was killed by ", signal),
-          absl::StrCat("call fflush(", Argument(*loss.stream),
-                       ") after each piece of output that must not be lost, or make the stream "
-                       "line-buffered with setvbuf"),
-          &end);
+      loss.killed = &process;
       losses_.push_back(std::move(loss));
     }
   }
 
   void DidFinish() override {
     for (Loss& loss : losses_) {
-      // ipctrace killed it, not the program's own doing.
-      if (loss.killed && CutShort(model())) continue;
+      if (loss.killed != nullptr && !Killed(loss)) continue;
       if (WrittenByCopy(*loss.stream) >= loss.bytes) continue;
       Report(std::move(loss.finding));
     }
@@ -108,7 +93,7 @@ class StdioLostOutput : public Rule {
   struct Loss {
     std::shared_ptr<Stream> stream;
     uint64_t bytes = 0;
-    bool killed = false;
+    const Process* killed = nullptr;  // not by its own call
     Finding finding;
   };
 
@@ -118,6 +103,26 @@ class StdioLostOutput : public Rule {
     uint64_t bytes = 0;
     uint64_t flushes = 0;  // of the original
   };
+
+  bool Killed(Loss& loss) {
+    const Process& process = *loss.killed;
+    // After SIGPIPE there was nobody to read it; and what ipctrace kills is not the program's
+    // doing.
+    if (process.end != EndKind::kKilled || process.status == SIGPIPE || CutShort(model()))
+      return false;
+    Site end;
+    end.process = process.id;
+    end.pid = end.tid = process.pid;
+    end.time = process.ended_at;
+    std::string signal = absl::StrCat("signal ", process.status);
+    if (const char* name = sigabbrev_np(process.status)) signal = absl::StrCat("SIG", name);
+    Say(loss, absl::StrCat(Named(process), " was killed by ", signal),
+        absl::StrCat("call fflush(", Argument(*loss.stream),
+                     ") after each piece of output that must not be lost, or make the stream "
+                     "line-buffered with setvbuf"),
+        &end);
+    return true;
+  }
 
   static std::string Argument(const Stream& stream) {
     std::string name = StreamName(stream);
