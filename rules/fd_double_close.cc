@@ -68,9 +68,9 @@ class FdDoubleClose : public Rule {
     const Process& process = *victim->process;
     const auto& meant = victim->predecessor;
     Finding finding;
-    finding.message = absl::StrCat(
-        Named(process), " closed fd ", victim->number, " a second time, when the number had already ",
-        "been given to ", Describe(*victim->description), ": that was closed instead");
+    finding.message = absl::StrCat(Named(process), " closed fd ", victim->number,
+                                   " a second time, when the number had already ", "been given to ",
+                                   Describe(*victim->description), ": that was closed instead");
     finding.fix = absl::StrCat("Take away this second close of fd ", victim->number,
                                " (set the variable to -1 when it is closed first)");
     finding.site = victim->died;
@@ -84,10 +84,10 @@ class FdDoubleClose : public Rule {
   static void AddCalls(Finding& finding, const Process& process, int fd,
                        const std::vector<LateCall>& calls) {
     for (const LateCall& call : calls) {
-      AddSteps(finding.story, {StepAt(absl::StrCat(CallOf(process, call.site.call,
-                                                          absl::StrCat("(", fd, ")")),
-                                                   ", which failed: fd ", fd, " is closed"),
-                                      call.site)});
+      AddSteps(finding.story,
+               {StepAt(absl::StrCat(CallOf(process, call.site.call, absl::StrCat("(", fd, ")")),
+                                    ", which failed: fd ", fd, " is closed"),
+                       call.site)});
     }
   }
 

@@ -40,7 +40,8 @@ class FdExecLeak : public Rule {
     }
   }
 
-  void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how, const Act& act) override {
+  void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how,
+                 const Act& act) override {
     if (!candidates_.empty() && Used(*descriptor)) Acquit(*descriptor);
   }
 
@@ -74,8 +75,8 @@ class FdExecLeak : public Rule {
   struct Candidate {
     std::shared_ptr<Descriptor> descriptor;
     const Process* process = nullptr;
-    uint64_t image = 0;      // counts execs
-    std::string program;     // what was run
+    uint64_t image = 0;   // counts execs
+    std::string program;  // what was run
     Site exec;
     uint64_t uses_before = 0;  // by the program that ran it
   };
@@ -127,7 +128,7 @@ class FdExecLeak : public Rule {
       const Descriptor& origin = OriginOf(*descriptor);
       if (origin.birth == Birth::kReceived) continue;
       if (IsNamed(process, fd)) continue;
-      if (WasPlaced(*descriptor) || OpenedByShell(process, *descriptor)) continue;
+      if (WasPlaced(*descriptor) || OpenedByShell(*descriptor)) continue;
       if (!Matters(*descriptor->object())) continue;
       Candidate candidate;
       candidate.descriptor = descriptor;
@@ -150,11 +151,9 @@ class FdExecLeak : public Rule {
   }
 
   // A script's `exec 3>log` is for the commands that follow.
-  static bool OpenedByShell(const Process& process, const Descriptor& descriptor) {
-    for (const Descriptor* each = &descriptor; each != nullptr; each = each->from.get()) {
-      if (each->process != &process && IsShell(*each->process)) return true;
-    }
-    return false;
+  static bool OpenedByShell(const Descriptor& descriptor) {
+    const Descriptor& origin = OriginOf(descriptor);
+    return IsShell(*origin.process, origin.born.time);
   }
 
   static bool Matters(const Object& object) {
@@ -176,9 +175,8 @@ class FdExecLeak : public Rule {
       return false;
     }
     if (process.end == EndKind::kAlive || process.end == EndKind::kUnknown) return false;
-    return std::none_of(untraced_.begin(), untraced_.end(), [&](const Process* untraced) {
-      return untraced->parent == &process;
-    });
+    return std::none_of(untraced_.begin(), untraced_.end(),
+                        [&](const Process* untraced) { return untraced->parent == &process; });
   }
 
   void Tell(const std::vector<const Candidate*>& leaked) {
@@ -194,14 +192,14 @@ class FdExecLeak : public Rule {
       listens |= end.object()->socket.state == SocketState::kListening;
       pipe |= end.object()->IsPipe();
     }
-    const char* harm = pipe ? "so others cannot see it closed while that program runs"
+    const char* harm = pipe      ? "so others cannot see it closed while that program runs"
                        : listens ? "so the port stays taken while that program runs"
                                  : "so it stays open while that program runs";
     Finding finding;
-    finding.message = absl::StrCat(Enumerate(names), leaked.size() > 1 ? " were" : " was",
-                                   " still open when ", first.program, "[", process.pid,
-                                   "] was started by exec, which never used ",
-                                   leaked.size() > 1 ? "them" : "it", ", ", harm);
+    finding.message =
+        absl::StrCat(Enumerate(names), leaked.size() > 1 ? " were" : " was", " still open when ",
+                     first.program, "[", process.pid, "] was started by exec, which never used ",
+                     leaked.size() > 1 ? "them" : "it", ", ", harm);
     finding.fix = absl::StrCat("Open ", Enumerate(numbers),
                                " with O_CLOEXEC (pipe2, SOCK_CLOEXEC, \"e\" for fopen), or close ",
                                leaked.size() > 1 ? "them" : "it", " in the child before exec");
@@ -216,7 +214,7 @@ class FdExecLeak : public Rule {
     // Whose mistake it is: that of the program that ran the other.
     bool installed = process.parent != nullptr && descriptor.birth == Birth::kInherited
                          ? IsInstalled(*process.parent, process.born.time)
-                         : IsInstalled(process, first.exec.time - 1);
+                         : IsInstalled(process, first.exec.time);
     Report(installed ? Severity::kNote : severity(), std::move(finding));
   }
 

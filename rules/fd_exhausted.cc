@@ -71,14 +71,15 @@ class FdExhausted : public Rule {
                           : std::string("the system has no more open files to give (ENFILE)"));
     if (!places.empty() && places[0].count > 1) {
       const Descriptor& most = *places[0].first;
-      finding.fix = absl::StrCat("Close what ", CallName(most.born.call), " opened when it is done with: ",
-                                 places[0].count, " of the ", process.table.size(),
-                                 " open descriptors come from one place");
+      finding.fix = absl::StrCat("Close what ", CallName(most.born.call),
+                                 " opened when it is done with: ", places[0].count, " of the ",
+                                 process.table.size(), " open descriptors come from one place");
     } else {
       finding.fix = "Close descriptors when they are done with, or raise the limit (ulimit -n)";
     }
     finding.site = act.site();
-    finding.picture.push_back(absl::StrCat("open in ", Describe(process), ": ", process.table.size()));
+    finding.picture.push_back(
+        absl::StrCat("open in ", Describe(process), ": ", process.table.size()));
     for (size_t i = 0; i < places.size() && i < kRows; ++i) {
       const Descriptor& first = *places[i].first;
       std::string how = first.birth == Birth::kInherited ? "inherited"
@@ -90,10 +91,9 @@ class FdExhausted : public Rule {
       count.insert(0, count.size() < 6 ? 6 - count.size() : 0, ' ');
       finding.picture.push_back(absl::StrCat(count, "  ", how, ", the first is fd ", first.number,
                                              ", ", Describe(*first.description)));
-      AddSteps(finding.story,
-               {StepAt(absl::StrCat("first of ", places[i].count, " still open: ",
-                                    BirthStep(model(), first).message),
-                       first.born)});
+      AddSteps(finding.story, {StepAt(absl::StrCat("first of ", places[i].count, " still open: ",
+                                                   BirthStep(model(), first).message),
+                                      first.born)});
     }
     AddSteps(finding.story, {StepAt(absl::StrCat(CallName(act.call), " failed with ",
                                                  act.err == EMFILE ? "EMFILE" : "ENFILE"),

@@ -23,14 +23,15 @@ class FdLeak : public Rule {
   bool Watches(Op op) const override { return false; }
 
   // A pipe's other end may be closed by now; what it was used for counts all the same.
-  void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how, const Act& act) override {
+  void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how,
+                 const Act& act) override {
     const Object& object = *descriptor->object();
     bool half = object.IsPipe() || (object.kind == ObjectKind::kSocket &&
                                     OpOf(descriptor->born.call) == Op::kSocketpair);
     if (!half || descriptor->birth != Birth::kOpened) return;
     Half key{descriptor->process_id, descriptor->born.tid, descriptor->born.time};
-    bool other_is_open = std::any_of(
-        act.process->table.begin(), act.process->table.end(), [&](const auto& entry) {
+    bool other_is_open =
+        std::any_of(act.process->table.begin(), act.process->table.end(), [&](const auto& entry) {
           const Descriptor& each = *entry.second;
           return &each != descriptor.get() && each.born.time == descriptor->born.time &&
                  each.born.tid == descriptor->born.tid;
@@ -92,14 +93,15 @@ class FdLeak : public Rule {
       case ObjectKind::kSocket: {
         const SocketInfo& socket = object.socket;
         if (!socket.stream()) return socket.state == SocketState::kBound;
-        if (socket.state == SocketState::kListening || socket.state == SocketState::kBound) return true;
+        if (socket.state == SocketState::kListening || socket.state == SocketState::kBound)
+          return true;
         // A connection whose peer is still there may go on at any time.
         auto other = socket.other_end.lock();
-        return other != nullptr && std::any_of(other->descriptions.begin(), other->descriptions.end(),
-                                               [&](const Description* end) {
-                                                 return !end->holders.empty() &&
-                                                        !AllIn(*end, *descriptor.process);
-                                               });
+        return other != nullptr &&
+               std::any_of(other->descriptions.begin(), other->descriptions.end(),
+                           [&](const Description* end) {
+                             return !end->holders.empty() && !AllIn(*end, *descriptor.process);
+                           });
       }
       case ObjectKind::kTerminal:
       case ObjectKind::kEpoll:
@@ -124,7 +126,8 @@ class FdLeak : public Rule {
     }
     std::vector<Group> groups;
     for (const auto& [fd, descriptor] : process.table) {
-      if (!WasOpened(*descriptor) || descriptor->survived_exec || descriptor->born.stack == 0) continue;
+      if (!WasOpened(*descriptor) || descriptor->survived_exec || descriptor->born.stack == 0)
+        continue;
       if (descriptor->usage.passed > 0 && !descriptor->usage.Used()) continue;
       const Object* object = descriptor->object().get();
       if (HasReason(*descriptor)) continue;
@@ -149,7 +152,8 @@ class FdLeak : public Rule {
     Nanos last = -1;
     if (descriptor->usage.last) last = descriptor->usage.last->time;
     // What is read from a directory's stream leaves no trace.
-    if (descriptor->object()->kind == ObjectKind::kDirectory) last = std::max(last, descriptor->born.time);
+    if (descriptor->object()->kind == ObjectKind::kDirectory)
+      last = std::max(last, descriptor->born.time);
     for (Unit& unit : group.units) {
       if (unit.born == descriptor->born.time && unit.ends[0]->born.tid == descriptor->born.tid) {
         unit.ends.push_back(descriptor);
@@ -169,7 +173,8 @@ class FdLeak : public Rule {
 
   void Judge(const Process& process, Group& group) {
     auto& units = group.units;
-    std::sort(units.begin(), units.end(), [](const Unit& a, const Unit& b) { return a.born < b.born; });
+    std::sort(units.begin(), units.end(),
+              [](const Unit& a, const Unit& b) { return a.born < b.born; });
     // Of each, whether it was done with before the next came.
     std::vector<const Unit*> pile;
     size_t unused = 0, same_object = 0;
@@ -184,7 +189,8 @@ class FdLeak : public Rule {
     bool piles_up = pile.size() >= kPile && pile.size() * 5 >= units.size() * 4;
     // What was opened and not used yet may be for later: three log files. Not so the same one
     // again and again, or a great many.
-    if (unused + 1 >= pile.size() && same_object < kPile && pile.size() < kUnusedPile) piles_up = false;
+    if (unused + 1 >= pile.size() && same_object < kPile && pile.size() < kUnusedPile)
+      piles_up = false;
     if (piles_up) {
       Tell(process, pile);
     } else if (process.end == EndKind::kExited) {
@@ -206,12 +212,11 @@ class FdLeak : public Rule {
                          : "it");
     }
     bool stream = first.stream.lock() != nullptr;
-    finding.fix = absl::StrCat(
-        OpOf(first.born.call) == Op::kPopen     ? "Call pclose"
-        : OpOf(first.born.call) == Op::kDirOpen ? "Call closedir"
-        : stream                                ? "Call fclose"
-                                                : absl::StrCat("Close ", Enumerate(what)),
-        " each time round, on every way out, before the next ", call);
+    finding.fix = absl::StrCat(OpOf(first.born.call) == Op::kPopen     ? "Call pclose"
+                               : OpOf(first.born.call) == Op::kDirOpen ? "Call closedir"
+                               : stream                                ? "Call fclose"
+                                        : absl::StrCat("Close ", Enumerate(what)),
+                               " each time round, on every way out, before the next ", call);
     finding.site = first.born;
     Nanos begin = pile.front()->born;
     for (size_t i = 0; i < pile.size(); ++i) {
@@ -238,19 +243,21 @@ class FdLeak : public Rule {
       count.insert(0, count.size() < 6 ? 6 - count.size() : 0, ' ');
       std::string bar;
       for (size_t j = 0; j <= (i * 30) / pile.size(); ++j) bar += "█";
-      rows.push_back(absl::StrCat(count, " open after ", (pile[i]->born - begin) / 1000000, " ms  ", bar));
+      rows.push_back(
+          absl::StrCat(count, " open after ", (pile[i]->born - begin) / 1000000, " ms  ", bar));
     }
     return rows;
   }
 
   // One line of advice for what else a program leaves open. Close-on-exec is the mark of an author
-  // who thought of its descriptors' lives; pipe ends and connections in use are left to exit by many.
+  // who thought of its descriptors' lives; pipe ends and connections in use are left to exit by
+  // many.
   void Mention(const Process& process, const std::vector<Unit>& units) {
     const Descriptor& first = *units[0].ends[0];
     ObjectKind kind = first.object()->kind;
     if (kind != ObjectKind::kFile && kind != ObjectKind::kDevice) return;
     if (process.execed || first.close_on_exec || IsInstalled(process, process.ended_at)) return;
-    if (first.birth != Birth::kOpened || IsShell(process)) return;
+    if (first.birth != Birth::kOpened) return;
     Finding finding;
     finding.message = absl::StrCat(Named(process), " ended with ", FdAndEnd(first), ", still open");
     finding.fix = absl::StrCat(first.stream.lock() != nullptr ? "Call fclose" : "Close it",

@@ -40,7 +40,7 @@ class FdNotOpen : public Rule {
         return;
       case Op::kDup2:
         // A shell does what its script says.
-        if (!IsShell(*act.process)) Check(act, act.fd);
+        if (!IsShell(*act.process, act.enter)) Check(act, act.fd);
         return;
       case Op::kTransfer:
         Check(act, act.fd);
@@ -82,10 +82,10 @@ class FdNotOpen : public Rule {
       absl::StrAppend(&open_now, open_now.empty() ? "" : ", ", number);
       if (open_now.size() > 60) break;
     }
-    finding.fix = absl::StrCat(
-        "Pass the number that open, pipe, socket or accept returned",
-        open_now.empty() ? " (nothing but 0, 1 and 2 was open then)"
-                         : absl::StrCat(" (open were 0, 1, 2 and ", open_now, ")"));
+    finding.fix =
+        absl::StrCat("Pass the number that open, pipe, socket or accept returned",
+                     open_now.empty() ? " (nothing but 0, 1 and 2 was open then)"
+                                      : absl::StrCat(" (open were 0, 1, 2 and ", open_now, ")"));
     // Closed by the parent before the child began: the child has the number, not the descriptor.
     if (const Process* parent = process.parent; parent != nullptr && !process.execed) {
       auto it = parent->gone.find(fd);
@@ -96,9 +96,10 @@ class FdNotOpen : public Rule {
       }
     }
     finding.site = act.site();
-    AddSteps(finding.story, {StepAt(absl::StrCat(CallOf(process, act.call, absl::StrCat("(", fd, ")")),
-                                                 ", which failed with EBADF"),
-                                    act.site())});
+    AddSteps(finding.story,
+             {StepAt(absl::StrCat(CallOf(process, act.call, absl::StrCat("(", fd, ")")),
+                                  ", which failed with EBADF"),
+                     act.site())});
     Report(std::move(finding));
   }
 };

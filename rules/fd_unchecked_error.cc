@@ -97,7 +97,8 @@ class FdUncheckedError : public Rule {
   }
 
   static bool HasDescriptor(const Act& act) {
-    if (act.op == Op::kStreamOpen || act.op == Op::kDirOpen) return act.b == 0;  // fdopen, fdopendir
+    if (act.op == Op::kStreamOpen || act.op == Op::kDirOpen)
+      return act.b == 0;  // fdopen, fdopendir
     return act.op != Op::kDup || act.call == Call::dup;
   }
 
@@ -137,9 +138,8 @@ class FdUncheckedError : public Rule {
     };
     search(act.process->id, act.thread->tid, act.enter);
     if (found == nullptr) search(act.process->id, 0, act.enter);
-    for (const Process* child = act.process; found == nullptr && child->parent != nullptr &&
-                                             !child->execed;
-         child = child->parent) {
+    for (const Process* child = act.process;
+         found == nullptr && child->parent != nullptr && !child->execed; child = child->parent) {
       search(child->parent->id, 0, child->born.time);
     }
     if (found == nullptr) return nullptr;
@@ -161,14 +161,14 @@ class FdUncheckedError : public Rule {
                                " where it is called, and do not go on when it is -1");
     finding.site = act.site();
     finding.cause_stack = cause->site.stack;
-    finding.story = {StepAt(absl::StrCat(cause->text, " failed with ",
-                                         strerrorname_np(cause->err) != nullptr
-                                             ? strerrorname_np(cause->err)
-                                             : "an error"),
-                            cause->site),
-                     StepAt(absl::StrCat(Named(*act.process), " called ", CallName(act.call),
-                                         " on -1 all the same: EBADF"),
-                            act.site())};
+    finding.story = {
+        StepAt(absl::StrCat(cause->text, " failed with ",
+                            strerrorname_np(cause->err) != nullptr ? strerrorname_np(cause->err)
+                                                                   : "an error"),
+               cause->site),
+        StepAt(absl::StrCat(Named(*act.process), " called ", CallName(act.call),
+                            " on -1 all the same: EBADF"),
+               act.site())};
     return cause->root;
   }
 

@@ -66,9 +66,9 @@ class FdUseAfterClose : public Rule {
     const Process& process = *closed->process;
     const LateCall& use = calls.front();
     Finding finding;
-    finding.message = absl::StrCat(CallOf(process, use.site.call, absl::StrCat("(", closed->number, ")")),
-                                   " after fd ", closed->number, " was closed (",
-                                   CallName(closed->died.call), "): EBADF");
+    finding.message = absl::StrCat(
+        CallOf(process, use.site.call, absl::StrCat("(", closed->number, ")")), " after fd ",
+        closed->number, " was closed (", CallName(closed->died.call), "): EBADF");
     finding.fix = absl::StrCat("Close fd ", closed->number, " in ", InWhom(process),
                                use.site.tid != closed->died.tid
                                    ? " only when the other thread is done with it"
@@ -79,9 +79,9 @@ class FdUseAfterClose : public Rule {
     for (const LateCall& call : calls) {
       if (call.op != Op::kClose) ++uses;
       AddSteps(finding.story,
-               {StepAt(absl::StrCat(CallOf(process, call.site.call,
-                                           absl::StrCat("(", closed->number, ")")),
-                                    ", which failed: fd ", closed->number, " is closed"),
+               {StepAt(absl::StrCat(
+                           CallOf(process, call.site.call, absl::StrCat("(", closed->number, ")")),
+                           ", which failed: fd ", closed->number, " is closed"),
                        call.site)});
     }
     finding.count = uses;
@@ -102,23 +102,24 @@ class FdUseAfterClose : public Rule {
     if (act.thread->born.time > before.died.time) return;
     if (before.death != Death::kClosed || now.birth != Birth::kOpened) return;
     if (before.object()->kind != now.object()->kind) return;
-    if (now.object()->kind == ObjectKind::kSocket) return;  // handed to workers by number, again and again
+    if (now.object()->kind == ObjectKind::kSocket)
+      return;  // handed to workers by number, again and again
     if (SamePlace(before.born.stack, now.born.stack)) return;
     if (!told_.insert({now.id, tid}).second) return;
     uint32_t stack = act.stack;
     if (CountRepetition(stack)) return;
     Finding finding;
-    finding.message = absl::StrCat(
-        CallOf(act), " on a stale number: another thread had closed fd ", now.number,
-        ", and it now is ", Describe(*now.description), ", opened by that thread");
+    finding.message =
+        absl::StrCat(CallOf(act), " on a stale number: another thread had closed fd ", now.number,
+                     ", and it now is ", Describe(*now.description), ", opened by that thread");
     finding.fix = absl::StrCat("Close fd ", now.number,
                                " only when the other thread is done with it, or tell that thread "
                                "that it is closed");
     finding.site = act.site();
     finding.story = LifeOf(model(), now.predecessor);
     AddSteps(finding.story, LifeOf(model(), act.descriptor));
-    AddSteps(finding.story, {StepAt(absl::StrCat(CallOf(act), ", meant for what it was before"),
-                                    act.site())});
+    AddSteps(finding.story,
+             {StepAt(absl::StrCat(CallOf(act), ", meant for what it was before"), act.site())});
     finding.subjects = {before.id, now.id};
     Report(std::move(finding));
   }

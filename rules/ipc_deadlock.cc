@@ -44,19 +44,21 @@ class IpcDeadlock : public Rule {
     }
     std::string at = absl::StrCat(CallText(cycle.at), " of ", Named(*cycle.at.thread->process));
     if (locks > 0) {
-      return "Take the locks in the same order everywhere, or let go of one before asking for the next";
+      return "Take the locks in the same order everywhere, or let go of one before asking for the "
+             "next";
     }
     if (writes > 1 || (writes > 0 && reads == 0)) {
-      return absl::StrCat("Read what the other side sends while there is still something to write "
-                          "(poll, or a thread that reads): before ",
-                          at);
+      return absl::StrCat(
+          "Read what the other side sends while there is still something to write "
+          "(poll, or a thread that reads): before ",
+          at);
     }
     if (reads > 0 && ends + reads == cycle.waits.size()) {
-      return absl::StrCat(
-          "One side must send first: before ", at, ", send what the other side waits for",
-          wrote_before && socket
-              ? ", flush it (fflush), or call shutdown(SHUT_WR) if the other side reads to end-of-file"
-              : " (and fflush it, if it went through a FILE*)");
+      return absl::StrCat("One side must send first: before ", at,
+                          ", send what the other side waits for",
+                          wrote_before && socket ? ", flush it (fflush), or call shutdown(SHUT_WR) "
+                                                   "if the other side reads to end-of-file"
+                                                 : " (and fflush it, if it went through a FILE*)");
     }
     return absl::StrCat("Break the circle at ", at, ": let one side go on before it waits");
   }
@@ -71,10 +73,10 @@ class IpcDeadlock : public Rule {
       if (parts.size() < 3) parts.push_back(WaitText(wait));
     }
     Finding finding;
-    std::string who = processes.size() > 1
-                          ? absl::StrCat(processes.size(), " processes wait for each other")
-                      : threads.size() > 1 ? absl::StrCat(threads.size(), " threads wait for each other")
-                                           : std::string("a process waits for itself");
+    std::string who =
+        processes.size() > 1 ? absl::StrCat(processes.size(), " processes wait for each other")
+        : threads.size() > 1 ? absl::StrCat(threads.size(), " threads wait for each other")
+                             : std::string("a process waits for itself");
     finding.message = absl::StrCat(who, " and nobody else can wake them: ", Enumerate(parts));
     if (threads.size() > 3) absl::StrAppend(&finding.message, ", …");
     finding.fix = Fix(cycle);

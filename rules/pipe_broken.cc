@@ -23,8 +23,8 @@ class PipeBroken : public Rule {
       return;
     }
     if (act.err != EPIPE) return;
-    auto descriptor = act.op == Op::kTransfer ? act.process->Find(static_cast<int>(act.a))
-                                              : act.descriptor;
+    auto descriptor =
+        act.op == Op::kTransfer ? act.process->Find(static_cast<int>(act.a)) : act.descriptor;
     if (descriptor != nullptr) Meet(*act.process, act.site(), descriptor, /*died=*/false);
   }
 
@@ -130,7 +130,7 @@ class PipeBroken : public Rule {
     if (CountRepetition(site.stack)) return;
 
     auto other = object.socket.other_end.lock();
-    const LastHolder& reader = object.IsPipe() ? object.last_reader
+    const LastHolder& reader = object.IsPipe()    ? object.last_reader
                                : other != nullptr ? other->last_reader
                                                   : LastHolder();
     Finding finding;
@@ -150,7 +150,8 @@ class PipeBroken : public Rule {
       finding.fix = absl::StrCat(
           "Let ", InWhom(*reader.process), " read to end-of-file before it ",
           reader.how == Death::kExit ? "ends" : absl::StrCat("closes fd ", reader.number),
-          died ? "; or stop writing when it has gone: ignore SIGPIPE and check write's result for EPIPE"
+          died ? "; or stop writing when it has gone: ignore SIGPIPE and check write's result for "
+                 "EPIPE"
                : ", or stop writing when it has gone");
     }
     finding.site = site;

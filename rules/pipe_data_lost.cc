@@ -13,7 +13,8 @@ class PipeDataLost : public Rule {
  public:
   bool Watches(Op op) const override { return false; }
 
-  void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how, const Act& act) override {
+  void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how,
+                 const Act& act) override {
     if (how == Death::kVanished) return;
     Leaves(descriptor, act.site(), how);
   }
@@ -107,29 +108,29 @@ class PipeDataLost : public Rule {
     const Process* writer = model().Find(queue.last_writer);
     bool by_exit = lost.how == Death::kExit;
     finding.message = absl::StrCat(
-        Named(reader), by_exit ? " ended" : absl::StrCat(" closed fd ", lost.end->number),
-        " with ", unread, " unread in the pipe",
+        Named(reader), by_exit ? " ended" : absl::StrCat(" closed fd ", lost.end->number), " with ",
+        unread, " unread in the pipe",
         writer != nullptr ? absl::StrCat(" that ", Named(*writer), " had written") : "",
         ": they are lost, and the writer does not know");
-    finding.fix = absl::StrCat("Read fd ", lost.end->number, " in ", InWhom(reader),
-                               " until read returns 0 before ",
-                               by_exit ? "it ends" : "it is closed",
-                               ", or let the writer send only what is read");
+    finding.fix = absl::StrCat(
+        "Read fd ", lost.end->number, " in ", InWhom(reader), " until read returns 0 before ",
+        by_exit ? "it ends" : "it is closed", ", or let the writer send only what is read");
     finding.site = lost.site;
     if (lost.site.stack == 0) {
       finding.site = queue.last_read && queue.last_reader == reader.id ? *queue.last_read
-                                                                      : WhereToClose(*lost.end);
+                                                                       : WhereToClose(*lost.end);
     }
     finding.story = LifeOf(model(), lost.end);
-    AddSteps(finding.story,
-             {StepAt(absl::StrCat(writer != nullptr ? Named(*writer) : "somebody",
-                                  " wrote the last of ", Bytes(queue.written), ", of which ",
-                                  queue.read, " were read"),
-                     *queue.last_write)});
+    AddSteps(finding.story, {StepAt(absl::StrCat(writer != nullptr ? Named(*writer) : "somebody",
+                                                 " wrote the last of ", Bytes(queue.written),
+                                                 ", of which ", queue.read, " were read"),
+                                    *queue.last_write)});
     finding.subjects = SubjectsOf(*lost.end);
-    // A program that is given a pipe as its input takes what it wants of it: `seq 1000 | grep -q 5`.
+    // A program that is given a pipe as its input takes what it wants of it: `seq 1000 | grep -q
+    // 5`.
     bool filter = lost.end->number == 0 || lost.end->survived_exec || reader.execed ||
-                  OpOf(lost.end->born.call) == Op::kPopen;
+                  OpOf(lost.end->born.call) == Op::kPopen ||
+                  IsInstalled(reader, lost.site.time != 0 ? lost.site.time : reader.ended_at);
     if (filter) {
       Report(Severity::kNote, std::move(finding));
     } else {

@@ -54,8 +54,9 @@ class PipeFullDeadlock : public Rule {
       finding.message = absl::StrCat(
           full, ", and ", Named(*other), ", which should read it, waits ",
           excuse != nullptr ? absl::StrCat("in ", CallText(*excuse)) : "", " for the writer");
-      finding.fix = absl::StrCat("Read ", number, " to its end in ", InWhom(*other), " before it calls ",
-                                 excuse != nullptr ? CallName(excuse->act->call) : "wait");
+      finding.fix =
+          absl::StrCat("Read ", number, " to its end in ", InWhom(*other), " before it calls ",
+                       excuse != nullptr ? CallName(excuse->act->call) : "wait");
     }
     finding.site = SiteOf(cycle);
     finding.cause_stack = at.object->born.stack;

@@ -45,10 +45,10 @@ class PipeNoEof : public Rule {
     for (const Thread* thread : holder.threads) {
       if (const Act* act = thread->current()) call = CallName(act->call);
     }
-    return absl::StrCat(what, " in ", InWhom(holder),
-                        wrote ? " when everything is written, before it calls "
-                              : " before it calls ",
-                        call.empty() ? "anything that waits" : call);
+    return absl::StrCat(
+        what, " in ", InWhom(holder),
+        wrote ? " when everything is written, before it calls " : " before it calls ",
+        call.empty() ? "anything that waits" : call);
   }
 
   void Tell(const Cycle& cycle) {

@@ -2,13 +2,13 @@
 //
 // What counts is the whole life of a pipe: who used which end. So every descriptor of a pipe is
 // kept until all of them are gone, and judged then.
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <deque>
 #include <map>
 #include <set>
 #include <vector>
-
-#include <sys/socket.h>
 
 #include "absl/strings/str_cat.h"
 #include "analyzer/model/model.h"
@@ -118,7 +118,8 @@ class PipeUnusedEnd : public Rule {
       const Process& process = *end->process;
       if (end->death != Death::kExit || process.end != EndKind::kExited) continue;
       if (end->survived_exec || end->number < 3 || Used(*end)) continue;
-      if (end->birth == Birth::kFound || end->birth == Birth::kReceived || FromOutside(*end)) continue;
+      if (end->birth == Birth::kFound || end->birth == Birth::kReceived || FromOutside(*end))
+        continue;
       // One's own open of a FIFO is meant: a server's dummy writer, so that it sees no end-of-file.
       if (end->object()->kind == ObjectKind::kFifo && end->birth == Birth::kOpened) continue;
       if ((used[&process] & SideOf(*end)) != 0) continue;  // by another number
@@ -139,9 +140,10 @@ class PipeUnusedEnd : public Rule {
       if (own == (kFirst | kSecond)) continue;
       if (!pipe) {
         // A socket pair's other end in a process that uses one: it will not see its peer hang up.
-        bool other_uses = std::any_of(used.begin(), used.end(), [&, process = process](const auto& each) {
-          return each.first != process && (each.second & kept[process]) != 0;
-        });
+        bool other_uses =
+            std::any_of(used.begin(), used.end(), [&, process = process](const auto& each) {
+              return each.first != process && (each.second & kept[process]) != 0;
+            });
         if (own == 0 || !other_uses) continue;
       }
       Tell(channel, *process, own, kept_ends[process], pipe);
@@ -183,34 +185,34 @@ class PipeUnusedEnd : public Rule {
 
     std::vector<std::string> names, numbers;
     for (const auto& end : kept) {
-      names.push_back(absl::StrCat(pipe ? absl::StrCat("the ", EndWord(*end->description)) : "the end",
-                                   " fd ", end->number));
+      names.push_back(
+          absl::StrCat(pipe ? absl::StrCat("the ", EndWord(*end->description)) : "the end", " fd ",
+                       end->number));
       numbers.push_back(absl::StrCat("fd ", end->number));
     }
     unsigned sides = 0;
     for (const auto& end : kept) sides |= SideOf(*end);
     const char* harm =
-        !pipe ? "so it will never see the other side hang up"
-        : own == kFirst ? "so it will never see end-of-file when the writers are gone"
-        : own == kSecond ? "so it will get no SIGPIPE when the readers are gone, but block"
-        : sides == kFirst ? "so the writers would not learn that the readers are gone"
+        !pipe              ? "so it will never see the other side hang up"
+        : own == kFirst    ? "so it will never see end-of-file when the writers are gone"
+        : own == kSecond   ? "so it will get no SIGPIPE when the readers are gone, but block"
+        : sides == kFirst  ? "so the writers would not learn that the readers are gone"
         : sides == kSecond ? "so the readers cannot see end-of-file while it lives"
                            : "so the others see neither end-of-file nor SIGPIPE while it lives";
     Finding finding;
-    finding.message =
-        absl::StrCat(Named(process), " kept ", Enumerate(names), " of a ",
-                     pipe ? "pipe" : "socket pair", " open until it exited and never used ",
-                     kept.size() > 1 ? "them" : "it", ", ", harm);
-    finding.fix = absl::StrCat("Close ", Enumerate(numbers), " in ", InWhom(process),
-                               inherited ? ", right after fork" : ", after the fork of the child that uses it");
+    finding.message = absl::StrCat(
+        Named(process), " kept ", Enumerate(names), " of a ", pipe ? "pipe" : "socket pair",
+        " open until it exited and never used ", kept.size() > 1 ? "them" : "it", ", ", harm);
+    finding.fix = absl::StrCat(
+        "Close ", Enumerate(numbers), " in ", InWhom(process),
+        inherited ? ", right after fork" : ", after the fork of the child that uses it");
     finding.site = site;
     finding.cause_stack = cause;
     for (const auto& end : kept) AddSteps(finding.story, LifeOf(model(), end));
     for (const auto& end : channel.ends) {
       if (!Used(*end)) continue;
-      AddSteps(finding.story,
-               {StepAt(absl::StrCat(Named(*end->process), " used ", FdAndEnd(*end)),
-                       end->usage.first ? *end->usage.first : end->born)});
+      AddSteps(finding.story, {StepAt(absl::StrCat(Named(*end->process), " used ", FdAndEnd(*end)),
+                                      end->usage.first ? *end->usage.first : end->born)});
       if (finding.story.size() > kLongStory) break;
     }
     for (const auto& end : kept) {
@@ -222,7 +224,8 @@ class PipeUnusedEnd : public Rule {
         AddSubject(finding.subjects, from->id);
       }
     }
-    Report(IsInstalled(process, process.ended_at) ? Severity::kNote : severity(), std::move(finding));
+    Report(IsInstalled(process, process.ended_at) ? Severity::kNote : severity(),
+           std::move(finding));
   }
 
   static constexpr size_t kManyChannels = 256;

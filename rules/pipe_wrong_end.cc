@@ -73,9 +73,9 @@ class PipeWrongEnd : public Rule {
       }
     }
     Finding finding;
-    finding.message = absl::StrCat(Named(*act.process), reads ? " reads from fd " : " writes to fd ",
-                                   descriptor->number, ", which is the ", EndWord(end), " of a pipe (",
-                                   CallName(act.call), " fails)");
+    finding.message = absl::StrCat(
+        Named(*act.process), reads ? " reads from fd " : " writes to fd ", descriptor->number,
+        ", which is the ", EndWord(end), " of a pipe (", CallName(act.call), " fails)");
     const char* role = reads ? "reading from is index 0" : "writing to is index 1";
     finding.fix =
         descriptor->survived_exec
@@ -88,10 +88,9 @@ class PipeWrongEnd : public Rule {
     finding.site = site;
     finding.cause_stack = cause;
     finding.story = LifeOf(model(), descriptor);
-    AddSteps(finding.story,
-             {StepAt(absl::StrCat(CallOf(act), ", which failed: fd ", descriptor->number, " is ",
-                                  Describe(end)),
-                     act.site())});
+    AddSteps(finding.story, {StepAt(absl::StrCat(CallOf(act), ", which failed: fd ",
+                                                 descriptor->number, " is ", Describe(end)),
+                                    act.site())});
     finding.subjects = SubjectsOf(*descriptor);
     Report(std::move(finding));
   }

@@ -241,7 +241,8 @@ std::string Goal(const Wait& wait) {
     for (const Process* child : wait.holders) children.push_back(Named(*child));
     return absl::StrCat("for ", Enumerate(children), " to end");
   }
-  if (wait.act->op == Op::kLockFile) return absl::StrCat("for the lock on ", Describe(*wait.object));
+  if (wait.act->op == Op::kLockFile)
+    return absl::StrCat("for the lock on ", Describe(*wait.object));
   if (wait.wants_space) return absl::StrCat("for room in ", Describe(*wait.object));
   return absl::StrCat("for data in ", Describe(*wait.object));
 }
@@ -256,9 +257,9 @@ std::string HeldBy(const Wait& wait) {
   if (holders.empty()) {
     for (const Process* process : wait.holders) holders.push_back(Describe(*process));
   }
-  const char* end = !wait.object->IsPipe()   ? wait.act->op == Op::kLockFile ? "" : "other end "
-                    : wait.wants_space ? "read end "
-                                       : "write end ";
+  const char* end = !wait.object->IsPipe() ? wait.act->op == Op::kLockFile ? "" : "other end "
+                    : wait.wants_space     ? "read end "
+                                           : "write end ";
   return absl::StrCat("← ", end, "held by ", Enumerate(holders));
 }
 
@@ -285,8 +286,8 @@ std::vector<std::string> Picture(const std::vector<Wait>& waits) {
   std::vector<std::vector<std::string>> rows;
   for (const Wait& wait : waits) {
     if (rows.size() == kMostRows) break;
-    rows.push_back({ThreadName(wait), absl::StrCat("waits in ", CallText(wait)), Goal(wait),
-                    HeldBy(wait)});
+    rows.push_back(
+        {ThreadName(wait), absl::StrCat("waits in ", CallText(wait)), Goal(wait), HeldBy(wait)});
   }
   size_t width[4] = {};
   for (const auto& row : rows) {

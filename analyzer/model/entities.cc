@@ -36,6 +36,13 @@ std::shared_ptr<Descriptor> Process::Find(int fd) const {
   return it == table.end() ? nullptr : it->second;
 }
 
+const std::string& Process::ImageAt(Nanos when) const {
+  for (const auto& [until, image] : past_images) {
+    if (when < until) return image;
+  }
+  return exe;
+}
+
 std::string Describe(const Object& object) {
   switch (object.kind) {
     case ObjectKind::kPipe:

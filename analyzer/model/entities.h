@@ -257,6 +257,8 @@ struct Process {
   std::vector<std::string> argv;
   std::string exe;
   bool traced = true;      // false: known only by a fork, spawn or wait; never said hello
+  // Program images it ran before the present one, each until when; a fork's begin with its parent's.
+  std::vector<std::pair<Nanos, std::string>> past_images;
   bool execed = false;     // runs another program image than the one it was forked with
   Nanos started = 0, ended_at = 0;
   Site born;               // the fork, vfork or spawn in the parent
@@ -279,6 +281,8 @@ struct Process {
 
   bool alive() const { return end == EndKind::kAlive; }
   std::shared_ptr<Descriptor> Find(int fd) const;
+  // The path of the program that it ran at that time.
+  const std::string& ImageAt(Nanos when) const;
 };
 
 // Human words -------------------------------------------------------------------------------------

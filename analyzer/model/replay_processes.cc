@@ -234,6 +234,7 @@ void Replay::Hello(Act& act, uint32_t trace_id) {
     own.blobs.insert(own.blobs.end(), act.blobs.begin(), act.blobs.end());
   }
   process->last_exec = own.site();
+  process->past_images.emplace_back(act.enter, process->exe);
   std::vector<std::shared_ptr<Descriptor>> lost;
   for (auto& [fd, descriptor] : process->table) {
     auto fact = std::find_if(facts.begin(), facts.end(),

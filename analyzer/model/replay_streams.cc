@@ -15,9 +15,11 @@ Stream& Replay::StreamOf(const Act& act) {
     slot->process_id = act.process->id;
     slot->born = act.site();
   }
-  if (slot->number != act.fd || slot->descriptor.expired()) {
+  // It sits on a number, whatever dup2 puts there. After its close the old descriptor is kept.
+  auto descriptor = act.fd >= 0 ? act.process->Find(act.fd) : nullptr;
+  if (slot->number != act.fd || slot->descriptor.expired() ||
+      (descriptor != nullptr && slot->descriptor.lock() != descriptor)) {
     slot->number = act.fd;
-    auto descriptor = act.fd >= 0 ? act.process->Find(act.fd) : nullptr;
     slot->descriptor = descriptor;
     if (descriptor != nullptr) descriptor->stream = slot;
   }

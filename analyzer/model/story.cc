@@ -286,7 +286,9 @@ LateVerdict JudgeLate(const Descriptor& closed,
     verdict.calls.push_back(call);
   }
   if (verdict.calls.empty()) return verdict;
-  auto is_close = [](const LateCall& call) { return call.op == Op::kClose || call.op == Op::kDirClose; };
+  auto is_close = [](const LateCall& call) {
+    return call.op == Op::kClose || call.op == Op::kDirClose;
+  };
   const LateCall& first = verdict.calls.front();
   verdict.kind = is_close(first) ? LateKind::kDoubleClose : LateKind::kUse;
 
@@ -313,31 +315,30 @@ LateVerdict JudgeLate(const Descriptor& closed,
   for (const LateCall& call : verdict.calls) {
     owner_closes_later |= is_close(call) && !same(call.site, closed.died);
   }
-  bool closer_knew_the_other =
-      closed.died.tid != closed.born.tid && first.site.tid == closed.born.tid &&
-      (before->born.tid == closed.died.tid ||
-       (before->usage.last && before->usage.last->tid == closed.died.tid));
+  bool closer_knew_the_other = closed.died.tid != closed.born.tid &&
+                               first.site.tid == closed.born.tid &&
+                               (before->born.tid == closed.died.tid ||
+                                (before->usage.last && before->usage.last->tid == closed.died.tid));
   if (closer_knew_the_other || (!is_close(first) && (unused || owner_closes_later))) {
     verdict.kind = LateKind::kStaleClose;
   }
   return verdict;
 }
 
-bool IsShell(const Process& process) {
-  static const char* const kShells[] = {"bash", "dash", "sh", "zsh", "ksh", "ksh93", "mksh",
-                                        "fish", "tcsh", "csh", "busybox"};
+bool IsShell(const Process& process, Nanos when) {
+  const std::string& image = process.ImageAt(when);
+  std::string name = image.substr(image.rfind('/') + 1);
+  static const char* const kShells[] = {"bash", "dash", "sh",   "zsh", "ksh",    "ksh93",
+                                        "mksh", "fish", "tcsh", "csh", "busybox"};
   return std::any_of(std::begin(kShells), std::end(kShells),
-                     [&](const char* shell) { return process.name == shell; });
+                     [&](const char* shell) { return name == shell; });
 }
 
 bool IsInstalled(const Process& process, Nanos when) {
-  // A child before its exec is what its parent was when it forked.
-  if (process.execed && when < process.last_exec.time) {
-    return process.parent != nullptr && IsInstalled(*process.parent, process.born.time);
-  }
-  for (const char* folder : {"/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/", "/usr/lib", "/lib",
-                             "/usr/share/"}) {
-    if (process.exe.starts_with(folder)) return true;
+  const std::string& image = process.ImageAt(when);
+  for (const char* folder :
+       {"/usr/bin/", "/bin/", "/usr/sbin/", "/sbin/", "/usr/lib", "/lib", "/usr/share/"}) {
+    if (image.starts_with(folder)) return true;
   }
   return false;
 }

@@ -78,10 +78,11 @@ void AddSubject(std::vector<uint64_t>& subjects, uint64_t id);
 
 // What the calls on a descriptor's number after its close (Descriptor::late) amount to.
 enum class LateKind {
-  kNone,        // nothing: a sweep over all numbers
-  kDoubleClose, // the first of them is another close
-  kUse,         // the first of them is a use
-  kStaleClose,  // the close itself was the mistake: meant for what had the number before, it hit this
+  kNone,         // nothing: a sweep over all numbers
+  kDoubleClose,  // the first of them is another close
+  kUse,          // the first of them is a use
+  kStaleClose,   // the close itself was the mistake: meant for what had the number before, it hit
+                 // this
 };
 struct LateVerdict {
   LateKind kind = LateKind::kNone;
@@ -92,10 +93,11 @@ LateVerdict JudgeLate(const Descriptor& closed,
                       const std::function<bool(uint32_t, uint32_t)>& same_place);
 
 // A program whose business it is to start others with the descriptors that its script names.
-bool IsShell(const Process& process);
+bool IsShell(const Process& process, Nanos when);
 
 // Whether the program that the process ran at that time came with the system (/usr/bin and the
-// like): nobody who reads the report will mend it, and what does no harm there is worth a note only.
+// like): nobody who reads the report will mend it, and what does no harm there is worth a note
+// only.
 bool IsInstalled(const Process& process, Nanos when);
 
 // "3 bytes", "1 byte".

@@ -39,12 +39,15 @@ bool HeldOutside(const Object& object) {
 
 // Whether a wait on this object's descriptor can be looked through at all, and adds its cause.
 // False: somebody or something that is not in the model may end the wait.
-bool AddObject(const std::shared_ptr<Descriptor>& descriptor, Want want, Blocked& blocked) {
+// `partly`: the call reads again and again before it returns, so that what it has taken is not
+// counted yet; that it sleeps says that there is no more.
+bool AddObject(const std::shared_ptr<Descriptor>& descriptor, Want want, Blocked& blocked,
+               bool partly = false) {
   if (descriptor == nullptr || !descriptor->description) return false;
   const auto& object = descriptor->object();
   if (HeldOutside(*object)) return false;
   if (object->IsPipe()) {
-    if (want == Want::kData && object->queue.Unread() > 0) return false;
+    if (want == Want::kData && !partly && object->queue.Unread() > 0) return false;
   } else if (object->kind == ObjectKind::kSocket) {
     const SocketInfo& socket = object->socket;
     auto other = socket.other_end.lock();
@@ -55,7 +58,7 @@ bool AddObject(const std::shared_ptr<Descriptor>& descriptor, Want want, Blocked
     if (other == nullptr || HeldOutside(*other)) return false;
     if (other->descriptions.empty()) return false;  // end-of-file or EPIPE is on its way
     if (want == Want::kData) {
-      if (socket.incoming.Unread() > 0 || socket.receive_timeout) return false;
+      if ((socket.incoming.Unread() > 0 && !partly) || socket.receive_timeout) return false;
       if (other->socket.shut_write || socket.shut_read) return false;
     } else if (socket.send_timeout) {
       return false;
@@ -131,7 +134,8 @@ bool Causes(const Thread& thread, Blocked& blocked) {
   switch (act->op) {
     case Op::kRead:
     case Op::kStreamRead:
-      return may_block && AddObject(act->descriptor, Want::kData, blocked);
+      return may_block && AddObject(act->descriptor, Want::kData, blocked,
+                                    act->op == Op::kStreamRead);
     case Op::kWrite:
     case Op::kStreamWrite:
     case Op::kStreamClose:
@@ -162,6 +166,13 @@ bool Causes(const Thread& thread, Blocked& blocked) {
       if (act->b != 0) return false;
       for (const Thread* other : act->process->threads) {
         if (other->pthread == act->a && !other->ended) {
+          blocked.causes.push_back({nullptr, Want::kData, nullptr, other});
+          return true;
+        }
+      }
+      // The first thread's pthread_t is told by nobody.
+      for (const Thread* other : act->process->threads) {
+        if (other->pthread == 0 && other->tid == act->process->pid) {
           blocked.causes.push_back({nullptr, Want::kData, nullptr, other});
           return true;
         }
