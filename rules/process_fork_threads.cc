@@ -1,11 +1,13 @@
 // process-fork-threads: fork in a process with several threads copies one thread and all the locks,
 // also those that another thread holds. Until exec the child may call only what is
 // async-signal-safe (signal-safety(7)).
+#include <algorithm>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "analyzer/model/model.h"
 #include "analyzer/model/rule.h"
@@ -30,6 +32,8 @@ class ProcessForkThreads : public Rule {
       case Op::kPopen:
       case Op::kSystem:
       case Op::kThreadCreate:
+      case Op::kThreadEnd:
+      case Op::kThreadJoin:
       case Op::kLibrary:
       case Op::kExitBegin:
       case Op::kExitNow:
@@ -41,8 +45,22 @@ class ProcessForkThreads : public Rule {
   }
 
   void DidFork(const Process& parent, const Process& child, const Act* act) override {
-    if (child.execed || OpOf(child.born.call) != Op::kFork || parent.threads.size() < 2) return;
-    children_[&child] = {&child, parent.threads.size() - 1, false};
+    if (child.execed || OpOf(child.born.call) != Op::kFork) return;
+    size_t others = parent.threads.empty() ? 0 : parent.threads.size() - 1;
+    if (auto it = created_.find(&parent); it != created_.end()) {
+      others = std::max(others, it->second.size());
+    }
+    if (others > 0) children_[&child] = {&child, others, false};
+  }
+
+  // A thread is there when pthread_create returns, even if it has not yet done anything.
+  void DidLeave(const Act& act) override {
+    if (act.failed()) return;
+    if (act.op == Op::kThreadCreate) {
+      created_[act.process].insert(act.a);
+    } else if (act.op == Op::kThreadEnd || (act.op == Op::kThreadJoin && act.result == 0)) {
+      if (auto it = created_.find(act.process); it != created_.end()) it->second.erase(act.a);
+    }
   }
 
   void DidEnter(const Act& act) override {
@@ -58,12 +76,17 @@ class ProcessForkThreads : public Rule {
       }
       return;
     }
+    if (act.op == Op::kThreadEnd || act.op == Op::kThreadJoin) return;
     if (act.op == Op::kMutexLock) return;  // only if it hangs
     Unsafe(child, absl::StrCat("called ", NameOf(act.call)), act.site());
   }
 
-  void DidExec(const Process& process, const Act* act) override { children_.erase(&process); }
+  void DidExec(const Process& process, const Act* act) override {
+    children_.erase(&process);
+    created_.erase(&process);
+  }
   void WillEnd(const Process& process) override {
+    created_.erase(&process);
     auto it = children_.find(&process);
     if (it == children_.end()) return;
     if (process.end == EndKind::kKilled || process.end == EndKind::kUnknown) NoteHang(it->second);
@@ -136,6 +159,8 @@ class ProcessForkThreads : public Rule {
     return finding;
   }
 
+  // Threads (pthread_t) that were made and have not ended.
+  absl::flat_hash_map<const Process*, absl::flat_hash_set<uint64_t>> created_;
   absl::flat_hash_map<const Process*, Child> children_;  // that have not called exec
 };
 
