@@ -195,7 +195,8 @@ bool IsUseless(const Graph& graph, const Wait& wait, const Descriptor& copy) {
   if (reads_it_too && !does_else) return !wrote && wrote_at_all;
   if (writes) return false;
   if (!wrote) return wrote_at_all;
-  return queue.Unread() == 0 && HasWrittenAll(graph, holder, copy);
+  bool partly = wait.act->op == Op::kStreamRead;  // has taken bytes that are not counted yet
+  return (partly || queue.Unread() == 0) && HasWrittenAll(graph, holder, copy);
 }
 
 bool LacksEof(const Graph& graph, const Wait& wait) {
@@ -251,7 +252,7 @@ std::string HeldBy(const Wait& wait) {
   if (wait.object == nullptr) return "";
   std::vector<std::string> holders;
   for (const auto& copy : wait.copies) {
-    if (copy == nullptr) continue;
+    if (copy == nullptr || wait.act->op == Op::kLockFile) continue;
     holders.push_back(absl::StrCat(Describe(*copy->process), " (fd ", copy->number, ")"));
   }
   if (holders.empty()) {

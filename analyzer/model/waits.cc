@@ -182,8 +182,10 @@ bool Causes(const Thread& thread, Blocked& blocked) {
     case Op::kLockFile: {
       if (act->b == 0 || act->descriptor == nullptr) return false;
       for (const FileLock& lock : act->descriptor->object()->locks) {
-        if (!lock.by_process) continue;
-        if (lock.owner == act->process->id) continue;
+        bool asks_as_process = static_cast<int64_t>(act->c) != -1;  // fcntl(2), not flock(2)
+        if (lock.by_process != asks_as_process) continue;
+        uint64_t own = asks_as_process ? act->process->id : act->descriptor->description->id;
+        if (lock.owner == own) continue;
         blocked.causes.push_back({act->descriptor->object(), Want::kSpace, nullptr, nullptr});
         return true;
       }
@@ -223,6 +225,11 @@ std::vector<const Process*> Lockers(const Model& model, const Object& object) {
       if (const Process* process = model.Find(static_cast<uint32_t>(lock.owner))) {
         lockers.push_back(process);
       }
+      continue;
+    }
+    for (const Description* description : object.descriptions) {
+      if (description->id != lock.owner) continue;
+      for (const Descriptor* holder : description->holders) lockers.push_back(holder->process);
     }
   }
   return lockers;
