@@ -95,7 +95,7 @@ class PipeBroken : public Rule {
       to = act.descriptor;
     } else if (act.op == Op::kExit) {
       for (const auto& [address, stream] : process.streams) {
-        auto descriptor = stream->descriptor.lock();
+        auto descriptor = process.Find(stream->number);
         if (stream->pending > 0 && descriptor != nullptr && Applies(*descriptor)) to = descriptor;
       }
     }
