@@ -15,7 +15,20 @@ namespace {
 
 class PipeBroken : public Rule {
  public:
-  bool Watches(Op op) const override { return IsWrite(op) || op == Op::kAccept; }
+  bool Watches(Op op) const override { return IsWrite(op) || op == Op::kAccept || op == Op::kExit; }
+
+  // What exit writes out, it writes after its record: the buffer of a stream, filled where that was
+  // used last.
+  void DidEnter(const Act& act) override {
+    if (act.op != Op::kExit) return;
+    const Process& process = *act.process;
+    for (const auto& [address, stream] : process.streams) {
+      auto descriptor = process.Find(stream->number);
+      if (stream->pending == 0 || descriptor == nullptr || !Applies(*descriptor)) continue;
+      Site site = stream->last_use.stack != 0 ? stream->last_use : act.site();
+      exits_[process.id] = {&process, site, descriptor};
+    }
+  }
 
   void DidLeave(const Act& act) override {
     if (act.op == Op::kAccept) {
@@ -29,19 +42,21 @@ class PipeBroken : public Rule {
   }
 
   void WillEnd(const Process& process) override {
-    if (process.end == EndKind::kExited) return;
-    if (process.end == EndKind::kKilled && process.status != SIGPIPE) return;
+    if (process.end == EndKind::kExited ||
+        (process.end == EndKind::kKilled && process.status != SIGPIPE)) {
+      exits_.erase(process.id);
+      return;
+    }
+    if (auto exit = exits_.find(process.id); exit != exits_.end()) {
+      Dead dead = exit->second;
+      exits_.erase(exit);
+      if (!HasReader(*dead.descriptor->object())) return Died(std::move(dead));
+    }
     for (const Thread* thread : process.threads) {
       for (auto act = thread->open.rbegin(); act != thread->open.rend(); ++act) {
         auto descriptor = WrittenTo(process, **act);
         if (descriptor == nullptr || HasReader(*descriptor->object())) continue;
-        Dead dead{&process, (*act)->site(), descriptor};
-        if (process.end == EndKind::kKilled) {
-          Meet(process, dead.site, descriptor, /*died=*/true);
-        } else {
-          unknown_.push_back(std::move(dead));  // how it ended is learned later
-        }
-        return;
+        return Died({&process, (*act)->site(), descriptor});
       }
     }
   }
@@ -75,6 +90,14 @@ class PipeBroken : public Rule {
     Finding finding;
   };
 
+  void Died(Dead dead) {
+    if (dead.process->end == EndKind::kKilled) {
+      Meet(*dead.process, dead.site, dead.descriptor, /*died=*/true);
+    } else {
+      unknown_.push_back(std::move(dead));  // how it ended is learned later
+    }
+  }
+
   static bool IsWrite(Op op) {
     return op == Op::kWrite || op == Op::kStreamWrite || op == Op::kStreamClose ||
            op == Op::kPclose || op == Op::kStreamSeek || op == Op::kTransfer;
@@ -93,11 +116,6 @@ class PipeBroken : public Rule {
       to = process.Find(static_cast<int>(act.a));
     } else if (IsWrite(act.op)) {
       to = act.descriptor;
-    } else if (act.op == Op::kExit) {
-      for (const auto& [address, stream] : process.streams) {
-        auto descriptor = process.Find(stream->number);
-        if (stream->pending > 0 && descriptor != nullptr && Applies(*descriptor)) to = descriptor;
-      }
     }
     return to != nullptr && Applies(*to) ? to : nullptr;
   }
@@ -180,6 +198,7 @@ class PipeBroken : public Rule {
     }
   }
 
+  std::map<uint32_t, Dead> exits_;  // by process
   std::vector<Dead> unknown_;
   std::map<uint64_t, Pending> pending_;  // by descriptor
   std::map<uint32_t, Nanos> served_on_;  // by process: its last accept

@@ -54,7 +54,6 @@ void Replay::StreamOpened(Act& act) {
   Stream& stream = StreamOf(on_stream);
   stream.born = act.site();
   if (act.op == Op::kPopen) stream.child = static_cast<int32_t>(act.c);
-  if (!is_new) Use(act, act.descriptor);
 }
 
 void Replay::Flushed(Stream& stream, const Act& act) {
