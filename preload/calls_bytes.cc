@@ -188,4 +188,10 @@ INTERPOSE(__dprintf_chk)(int fd, int flag, const char* format, ...) {
   return result;
 }
 
+ALSO(__read, read);
+ALSO(__write, write);
+ALSO(__pread64, pread64);
+ALSO(__pwrite64, pwrite64);
+ALSO(__lseek, lseek);
+
 }  // namespace ipctrace

@@ -253,4 +253,11 @@ IPCTRACE_INLINE int Fcntl(Call probe, RealFunction* real, int fd, int command, v
 FCNTL(fcntl)
 FCNTL(fcntl64)
 
+ALSO(__open, open);
+ALSO(__open64, open64);
+ALSO(__close, close);
+ALSO(__dup2, dup2);
+ALSO(__pipe, pipe);
+ALSO(__fcntl, fcntl);
+
 }  // namespace ipctrace

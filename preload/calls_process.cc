@@ -441,4 +441,9 @@ INTERPOSE(waitid)(idtype_t type, id_t id, siginfo_t* info, int options) {
   return result;
 }
 
+ALSO(__fork, fork);
+ALSO(__vfork, vfork);
+ALSO(__wait, wait);
+ALSO(__waitpid, waitpid);
+
 }  // namespace ipctrace

@@ -151,4 +151,6 @@ JUMP(_longjmp)
 JUMP(siglongjmp)
 JUMP(__longjmp_chk)
 
+ALSO(__sigaction, sigaction);
+
 }  // namespace ipctrace

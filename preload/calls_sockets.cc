@@ -355,4 +355,7 @@ INTERPOSE(recvmmsg)(int fd, mmsghdr* messages, unsigned count, int flags, timesp
   return got;
 }
 
+ALSO(__connect, connect);
+ALSO(__send, send);
+
 }  // namespace ipctrace

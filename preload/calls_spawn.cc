@@ -174,9 +174,10 @@ INTERPOSE(clone)(int (*function)(void*), void* stack, int flags, void* argument,
     return static_cast<int>(ipctrace_after_vfork(pid < 0 ? -errno : pid));
   }
   if ((flags & CLONE_VM) != 0 || function == nullptr) {
-    // The child shares this thread's record of itself (unless CLONE_SETTLS gives it another), and
-    // may run beside it: only the making is recorded. See the README's limits.
+    // The child runs beside this thread on the same memory: only its making is recorded. See the
+    // README's limits.
     Act act(Call::clone, -1);
+    if ((flags & CLONE_SETTLS) == 0) ShareState(act.thread());
     act.Enter();
     return act.Leave(REAL(clone)(function, stack, flags, argument, parent_tid, tls, child_tid));
   }
@@ -189,5 +190,7 @@ INTERPOSE(clone)(int (*function)(void*), void* stack, int flags, void* argument,
   act.thread()->fork_seq = kNoFork;
   return act.Leave(pid);
 }
+
+ALSO(__clone, clone);
 
 }  // namespace ipctrace

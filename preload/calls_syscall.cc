@@ -222,6 +222,17 @@ bool IsRecorded(long number, long a, long b) {
   return false;
 }
 
+// What shares this thread's memory is told apart from it from now on.
+__attribute__((noinline)) void NoteClone(long number, long a, long size) {
+  auto flags = static_cast<uint64_t>(a);
+  if (number == SYS_clone3) {
+    const auto* arguments = Pointer<const uint64_t>(a);
+    if (size < 8 || !Readable(arguments, sizeof(*arguments))) return;
+    flags = *arguments;
+  }
+  if ((flags & (CLONE_VM | CLONE_SETTLS)) == CLONE_VM) ShareState(ThisThread());
+}
+
 __attribute__((noinline)) long RecordCall(long number, long a, long b, long c, long d, long e,
                                           long f, uint64_t return_address, uint64_t sp) {
   return Record({number, a, b, c, d, e, f, return_address, sp});
@@ -234,6 +245,7 @@ extern "C" __attribute__((visibility("default"))) long interposed_syscall(
     long number, long a, long b, long c, long d, long e, long f) __asm__("syscall");
 
 extern "C" long interposed_syscall(long number, long a, long b, long c, long d, long e, long f) {
+  if (__builtin_expect(number == SYS_clone || number == SYS_clone3, 0)) NoteClone(number, a, b);
   if (IsRecorded(number, a, b)) {
     return RecordCall(number, a, b, c, d, e, f,
                       reinterpret_cast<uint64_t>(__builtin_return_address(0)),

@@ -118,6 +118,18 @@ INTERPOSE(thrd_create)(thrd_t* thread, thrd_start_t start, void* argument) {
   return result;
 }
 
+// A lock that another thread held at fork is never released in the child. Elsewhere this is a jump.
+INTERPOSE(pthread_mutex_lock)(pthread_mutex_t* mutex) {
+  if (__builtin_expect(!session.child_of_threads, 1)) return REAL(pthread_mutex_lock)(mutex);
+  const int error = pthread_mutex_trylock(mutex);
+  if (error != EBUSY) return error;
+  Act act(Call::pthread_mutex_lock, -1);
+  act->a = reinterpret_cast<uint64_t>(mutex);
+  act->b = static_cast<uint32_t>(mutex->__data.__owner);
+  act.Enter();
+  return act.LeaveError(REAL(pthread_mutex_lock)(mutex));
+}
+
 #define JOIN(name, parameters, arguments, may_not_wait)      \
   INTERPOSE(name) parameters {                               \
     Act act(Call::name, -1);                                 \

@@ -285,4 +285,9 @@ INTERPOSE(sigtimedwait)(const sigset_t* set, siginfo_t* info, const timespec* ti
   return act.Leave(REAL(sigtimedwait)(set, info, timeout));
 }
 
+ALSO(__poll, poll);
+ALSO(__select, select);
+ALSO(__nanosleep, nanosleep);
+ALSO(__sigsuspend, sigsuspend);
+
 }  // namespace ipctrace

@@ -1,5 +1,7 @@
 #include "preload/environment.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -36,10 +38,46 @@ char* Append(char* out, const char* text) {
   return out + length;
 }
 
+bool IsAccessible(const char* path, int mode) {
+  constexpr int kEffective = 0x200;  // AT_EACCESS
+  const long result =
+      Raw(439 /* SYS_faccessat2 */, AT_FDCWD, Address(path), mode, kEffective);
+  return result == 0 ||
+         (result == -ENOSYS && Raw(SYS_faccessat, AT_FDCWD, Address(path), mode) == 0);
+}
+
+// LD_PRELOAD's value without this library, into `out`.
+char* AppendOthers(char* out, const char* value) {
+  char* const start = out;
+  *out = 0;
+  while (*value != 0) {
+    const size_t length = strcspn(value, ": ");
+    char name[sizeof(session.library)];
+    const bool fits = length < sizeof(name);
+    if (fits) {
+      memcpy(name, value, length);
+      name[length] = 0;
+    }
+    if (length != 0 && !(fits && NamesLibrary(name))) {
+      if (out != start) *out++ = ':';
+      memcpy(out, value, length);
+      out[length] = 0;
+    }
+    out += strlen(out);
+    value += length + (value[length] != 0);
+  }
+  return out;
+}
+
 }  // namespace
+
+bool CanBeTraced() {
+  return IsAccessible(session.path, R_OK | W_OK) && IsAccessible(session.library, R_OK);
+}
 
 char* const* TracedEnvironment(char* const* environment) {
   if (session.chunks == nullptr || session.library[0] == 0) return environment;
+  const bool traced = CanBeTraced();
   static char* const kNone[] = {nullptr};
   char* const* const from = environment == nullptr ? kNone : environment;
   size_t count = 0;
@@ -57,7 +95,7 @@ char* const* TracedEnvironment(char* const* environment) {
   }
   const bool has_preload = preload != ~size_t{0};
   const bool named = has_preload && NamesLibrary(from[preload] + kPreloadLength);
-  if (has_session && named) return environment;
+  if (traced ? has_session && named : !named) return environment;
 
   ThreadState* const thread = ThisThread();
   const size_t array = (count + 3) * sizeof(char*);
@@ -77,6 +115,15 @@ char* const* TracedEnvironment(char* const* environment) {
   auto** const result = static_cast<char**>(thread->exec_memory);
   char* text = static_cast<char*>(thread->exec_memory) + array;
   memcpy(result, from, count * sizeof(char*));
+  if (!traced) {
+    char* const value = Append(text, kPreload);
+    result[preload] = text;
+    if (AppendOthers(value, from[preload] + kPreloadLength) == value) {
+      result[preload] = result[--count];
+    }
+    result[count] = nullptr;
+    return result;
+  }
   if (!named) {
     result[has_preload ? preload : count++] = text;
     text = Append(Append(text, kPreload), session.library);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "preload/environment.h"
 #include "preload/raw.h"
 #include "preload/readable.h"
 
@@ -26,7 +27,7 @@ bool IsPrivileged(long fd, const struct stat& status) {
 
 bool IsUntraceable(int at, const char* path, int depth) {
   const bool itself = path[0] == 0;
-  const long fd = itself ? at : Raw(SYS_openat, at, Address(path), O_RDONLY | O_CLOEXEC);
+  const long fd = itself ? at : Raw(SYS_openat, at, Address(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return false;  // not even readable: exec fails, or the program's hello says the rest
   alignas(8) char head[1024];
   struct stat status;
@@ -59,8 +60,7 @@ bool IsUntraceable(int at, const char* path, int depth) {
 
 void CountIfUntraceable(int at, const char* path) {
   if (session.chunks == nullptr || ReadableLength(path, 4096) < 0) return;
-  if (IsUntraceable(at, path, 0) ||
-      Raw(SYS_faccessat, AT_FDCWD, Address(session.path), R_OK | W_OK) != 0) {
+  if (IsUntraceable(at, path, 0) || !CanBeTraced()) {
     session.header->untraced_execs.fetch_add(1);
   }
 }

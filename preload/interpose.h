@@ -56,4 +56,8 @@ IPCTRACE_INLINE T* Real(Call call) {
   ::ipctrace::Signature<decltype(::name)>::Type interposed_##name __asm__(#name); \
   extern "C" ::ipctrace::Signature<decltype(::name)>::Result interposed_##name
 
+// Another of libc's names for a function that is interposed in the same file.
+#define ALSO(alias, name) \
+  __asm__(".globl " #alias "\n.type " #alias ", @function\n.set " #alias ", " #name)
+
 #endif  // IPCTRACE_PRELOAD_INTERPOSE_H_

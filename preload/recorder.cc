@@ -36,17 +36,24 @@ class SignalsBlocked {
   uint64_t old_;
 };
 
-// Waits for ring slot `ticket` to be filled. False: nobody is there any more who would do it.
-bool WaitForChunk(const std::atomic<uint64_t>& slot, uint64_t lap) {
+enum class Slot { kReady, kLate, kNobody };
+
+// Waits for a ring slot to be filled under `lap`. kLate: we were stopped for so long that the analyzer
+// gave the ticket up and the slot is in a later lap. kNobody: there is no analyzer any more.
+Slot WaitForChunk(const std::atomic<uint64_t>& slot, uint64_t lap) {
   SessionHeader* const header = session.header;
   uint32_t beat = header->heartbeat.load();
   int still = 0;  // tenths of a second without a sign of life
-  bool ready = false;
+  Slot result = Slot::kNobody;
   header->starving.fetch_add(1);
   for (;;) {
     const uint32_t seen = header->freed_futex.load();
-    ready = SlotLap(slot.load(std::memory_order_acquire)) == lap;
-    if (ready || header->analyzer_state.load() == static_cast<uint32_t>(AnalyzerState::kGone)) break;
+    const uint64_t found = SlotLap(slot.load(std::memory_order_acquire));
+    if (found >= lap) {
+      result = found == lap ? Slot::kReady : Slot::kLate;
+      break;
+    }
+    if (header->analyzer_state.load() == static_cast<uint32_t>(AnalyzerState::kGone)) break;
     timespec wait = {0, 100000000};
     Raw(SYS_futex, Address(&header->freed_futex), FUTEX_WAIT, seen, Address(&wait));
     if (header->heartbeat.load() != beat) {
@@ -59,24 +66,44 @@ bool WaitForChunk(const std::atomic<uint64_t>& slot, uint64_t lap) {
     }
   }
   header->starving.fetch_sub(1);
-  return ready;
+  return result;
+}
+
+// The cursor that this thread alone uses.
+uint64_t& OwnCursor(ThreadState* thread) {
+  return thread->shared ? thread->id.shared_cursor : thread->id.cursor;
+}
+
+// Whether what the analyzer and we agree upon can be relied on: a program may scribble over all the
+// memory it has, ours too.
+bool IsIntact(uint64_t ticket, uint64_t slot) {
+  constexpr uint64_t kMostWaiting = uint64_t{1} << 24;
+  const SessionHeader* const header = session.header;
+  return header->magic == kSessionMagic && SlotChunk(slot) < session.chunk_count &&
+         ticket - header->freed.load() + kMostWaiting < 2 * kMostWaiting;
 }
 
 bool TakeChunk(ThreadState* thread) {
   SessionHeader* const header = session.header;
-  uint64_t lap = 1;
-  uint32_t chunk;
-  if (thread->wanted_chunk != 0) {
-    lap = thread->wanted_chunk >> 32;
-    chunk = static_cast<uint32_t>(thread->wanted_chunk);
-  } else {
+  uint64_t lap = thread->wanted_chunk >> 32;
+  auto chunk = static_cast<uint32_t>(thread->wanted_chunk);
+  while (thread->wanted_chunk == 0) {
     const uint64_t ticket = header->claimed.fetch_add(1);
-    lap = ticket / header->chunk_count + 1;
-    const std::atomic<uint64_t>& slot = session.ring[ticket % header->chunk_count];
-    if (SlotLap(slot.load(std::memory_order_acquire)) != lap && !WaitForChunk(slot, lap)) {
+    lap = ticket / session.chunk_count + 1;
+    const std::atomic<uint64_t>& slot = session.ring[ticket % session.chunk_count];
+    uint64_t found = slot.load(std::memory_order_acquire);
+    if (!IsIntact(ticket, found)) {
+      header->analyzer_state.store(static_cast<uint32_t>(AnalyzerState::kGone));
       return false;
     }
-    chunk = SlotChunk(slot.load(std::memory_order_acquire));
+    if (SlotLap(found) != lap) {
+      const Slot waited = WaitForChunk(slot, lap);
+      if (waited == Slot::kNobody) return false;
+      found = slot.load(std::memory_order_acquire);
+    }
+    if (SlotLap(found) != lap) continue;
+    chunk = SlotChunk(found);
+    break;
   }
   char* const memory = session.chunks + uint64_t{chunk} * kChunkSize;
   // In its first lap a chunk has no pages yet. Old kernels know no MADV_POPULATE_WRITE: EINVAL;
@@ -97,12 +124,12 @@ bool TakeChunk(ThreadState* thread) {
   top->first_seq = thread->id.next_seq;
   top->lap.store(static_cast<uint32_t>(lap), std::memory_order_release);
   thread->id.next_seq += kRecordsPerChunk;
-  thread->id.cursor = uint64_t{chunk} << 32 | (kCursorBias + kRecordSize);
+  OwnCursor(thread) = uint64_t{chunk} << 32 | (kCursorBias + kRecordSize);
   return true;
 }
 
-bool HasSpace(const ThreadState* thread) {
-  const uint32_t offset = static_cast<uint32_t>(thread->id.cursor) - kCursorBias;
+bool HasSpace(ThreadState* thread) {
+  const uint32_t offset = static_cast<uint32_t>(OwnCursor(thread)) - kCursorBias;
   return offset - kRecordSize < kChunkSize - kRecordSize;
 }
 
@@ -114,6 +141,7 @@ void TakeChildIdentity(ThreadState* thread) {
   thread->fork_seq = kNoFork;
   session.process = session.header->next_process.fetch_add(1);
   session.first_of_bare = false;
+  session.child_of_threads = session.threaded;
   TakeIdentity(thread, session.process);
   session.pid = thread->id.pid;
   if (!TakeChunk(thread)) return;
@@ -128,6 +156,7 @@ void TakeChildIdentity(ThreadState* thread) {
 }  // namespace
 
 void TakeIdentity(ThreadState* thread, uint32_t process) {
+  OwnCursor(thread) = kFullCursor;
   thread->id.cursor = kFullCursor;
   thread->id.next_seq = 0;
   thread->id.pid = static_cast<int32_t>(Raw(SYS_getpid));
@@ -137,8 +166,22 @@ void TakeIdentity(ThreadState* thread, uint32_t process) {
   thread->thread = thread->id.thread;
 }
 
+void ShareState(ThreadState* thread) {
+  if (thread == &untraced_state || thread->shared) return;
+  SignalsBlocked blocked;
+  thread->id.shared_cursor = thread->id.cursor;
+  thread->id.cursor = kFullCursor;
+  thread->shared = true;
+}
+
+namespace {
+bool IsOther(const ThreadState* thread) {
+  return thread->shared && static_cast<int32_t>(Raw(SYS_gettid)) != thread->id.tid;
+}
+}  // namespace
+
 Record* ClaimSlow(ThreadState* thread) {
-  if (thread == &untraced_state) {
+  if (thread == &untraced_state || IsOther(thread)) {
     thread->id.cursor = kFullCursor;
     return &lost_record;
   }
@@ -156,8 +199,9 @@ Record* ClaimSlow(ThreadState* thread) {
     header->lost.fetch_add(1);
     return &lost_record;
   }
-  const uint64_t cursor = thread->id.cursor;
-  thread->id.cursor = cursor + kRecordSize;
+  const uint64_t cursor = OwnCursor(thread);
+  OwnCursor(thread) = cursor + kRecordSize;
+  if (thread->shared) thread->id.cursor = kFullCursor;
   return reinterpret_cast<Record*>(session.chunks + (cursor >> 32) * kChunkSize +
                                    (static_cast<uint32_t>(cursor) - kCursorBias));
 }
@@ -176,6 +220,7 @@ ThreadState* NewThreadState() {
     const uint64_t rest = state->next_free.load(std::memory_order_relaxed);
     if (free_states.compare_exchange_weak(head, rest << 16 | ((head + 1) & 0xFFFF))) {
       memset(&state->id, 0, sizeof(state->id));
+      state->shared = false;
       memset(state->open, 0, sizeof(state->open));
       memset(state->stacks, 0, sizeof(state->stacks));
       state->fork_seq = kNoFork;
@@ -217,6 +262,7 @@ ThreadState* ThisThreadSlow() {
 }
 
 void AbandonDeeper(ThreadState* thread, uint64_t sp) {
+  if (IsOther(thread)) return;
   stack_t alternate = {};
   Raw(SYS_sigaltstack, 0, Address(&alternate));
   const uint64_t low = reinterpret_cast<uint64_t>(alternate.ss_sp);

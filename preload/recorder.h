@@ -48,6 +48,7 @@ inline constexpr uint64_t kNoFork = ~uint64_t{0};
 // What a thread is in the trace. A vforked child, which runs on its parent's memory, replaces it.
 struct Identity {
   uint64_t cursor;    // chunk << 32 | offset of the next free record in it
+  uint64_t shared_cursor;  // the same where ThreadState::shared; `cursor` is always full then
   uint64_t next_seq;  // number in its thread of the next chunk's first record
   uint32_t process;   // 0: a forked child that has not recorded yet
   uint32_t thread;
@@ -75,6 +76,7 @@ struct alignas(4096) ThreadState {
   size_t exec_bytes;
   uint64_t wanted_chunk;  // chunk + 1 for which there was no disk space yet
   bool scratch_used;
+  bool shared;  // by what clone made on this thread's thread-local memory; see ShareState
 
   // Kept in a forked child.
   alignas(4096) uint64_t stack_end;  // the thread's first frame
@@ -103,6 +105,11 @@ void AbandonDeeper(ThreadState* thread, uint64_t sp) IPCTRACE_COLD;
 // A state for a new thread, or nullptr. Identity and chunk come with its first record.
 ThreadState* NewThreadState();
 void FreeThreadState(ThreadState* thread);
+
+// From now on another task may run on this thread's memory, its thread-local variables included, as
+// clone(CLONE_VM) makes one without CLONE_SETTLS. Only the kernel can tell the two apart: every claim
+// of this state asks it, and the other's calls go unrecorded.
+void ShareState(ThreadState* thread);
 
 // Makes a forked child's identity, and its kChildStart, if that is not done yet.
 void BecomeChild();

@@ -109,6 +109,7 @@ bool MapSession(const char* path) {
   }
   memcpy(session.path, path, length + 1);
   session.header = header;
+  session.chunk_count = header->chunk_count;
   session.ring = reinterpret_cast<std::atomic<uint64_t>*>(memory + header->header_bytes);
   session.tsc = header->clock == ClockKind::kTsc;
   session.payload = (header->options & kOptionPayload) != 0;

@@ -18,10 +18,12 @@ struct Session {
   bool started;   // the constructor's work is done, or has been given up
   bool payload;   // kOptionPayload
   bool threaded;  // a second thread was started, ever
+  bool child_of_threads;  // forked by a process that had started a second thread
   bool loads_pending;  // dlopen was called, and kModules not yet written
   uint32_t process;    // this process's id in the trace
 
   SessionHeader* header;
+  uint32_t chunk_count;  // header->chunk_count, which the program may overwrite
   std::atomic<uint64_t>* ring;
   uint64_t stack_end;    // the main thread's first frame
   uint64_t image_start;  // the executable as it is mapped

@@ -30,6 +30,12 @@ __sighandler_t bsd_signal(int, __sighandler_t) noexcept;
 int __dprintf_chk(int, int, const char*, ...);
 int __vdprintf_chk(int, int, const char*, va_list);
 
+void __vsyslog_chk(int, int, const char*, va_list);
+void __syslog_chk(int, int, const char*, ...);
+
+void __assert_fail(const char*, const char*, unsigned, const char*) noexcept
+    __attribute__((noreturn));
+
 int __uflow(FILE*);
 int __underflow(FILE*);
 int __overflow(FILE*, int);
