@@ -20,7 +20,7 @@ def ipctrace_rule(name):
             "//analyzer/model:rule",
             "//analyzer/model:story",
             "@system//:absl",
-        ],
+        ] + (["//analyzer/protocol:tracker"] if name.startswith("protocol_") else []),
         alwayslink = 1,
     )
     native.sh_test(

@@ -65,6 +65,18 @@ const std::vector<Row>& Table() {
       {"trace", kRun | kAttach | kBare, "FILE",
        [](const std::string& v, Options* o) { return o->trace = v, !v.empty(); }, "a file's name",
        "keep the trace, for report, show and diagram"},
+      {"protocol", kReports | kDiagram, "FILE",
+       [](const std::string& v, Options* o) { return o->protocols.push_back(v), !v.empty(); },
+       "a file's name",
+       "check conversations against a protocol: a file, or one that ipctrace has (several may be "
+       "given)"},
+      {"payload", kRun | kAttach | kBare, "WHAT",
+       [](const std::string& v, Options* o) {
+         o->payload = v == "full";
+         return v == "full" || v == "preview";
+       },
+       "full or preview",
+       "how much of what is sent the trace holds: the first bytes, or all (default with --protocol)"},
       {"timeout", kRun, "SECONDS",
        [](const std::string& v, Options* o) {
          return ParseSeconds(v, &o->timeout) && o->timeout > absl::ZeroDuration();

@@ -33,6 +33,8 @@ struct Options {
   std::optional<int> error_exitcode;
   ColorMode color = ColorMode::kAuto;
   OnDeadlock on_deadlock = OnDeadlock::kDefault;
+  std::vector<std::string> protocols;  // files, or names of the library's
+  bool payload = false;                // record all bytes even where no protocol watches
   // Of attach: what the preload library says.
   std::string session;
   int32_t pid = 0;
@@ -49,6 +51,7 @@ enum CommandSet : unsigned {
   kBare = 16,
   kRules = 32,
   kExplain = 64,
+  kDiagram = 128,
 };
 
 // Reads the arguments that follow the command's name, up to "--" or the first one that is not an

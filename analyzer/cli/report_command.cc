@@ -5,6 +5,8 @@ namespace ipctrace {
 
 int ReportCommand(const Options& options) {
   if (options.arguments.size() != 1) return Fail("report needs the name of one trace");
+  if (const absl::Status status = LoadProtocols(options); !status.ok())
+    return Fail(std::string(status.message()));
   Tracing tracing(options);
   if (const absl::Status status = tracing.Open(); !status.ok())
     return Fail(std::string(status.message()));

@@ -162,6 +162,7 @@ class Run {
     const std::string path = LiveSession::NewPath();
     SessionConfig config;
     config.argv = options_.arguments;
+    if (options_.payload || !options_.protocols.empty()) config.options |= kOptionPayload;
     auto session = LiveSession::Create(path, config);
     if (!session.ok()) return Fail(std::string(session.status().message()));
     session_ = *std::move(session);
@@ -288,6 +289,8 @@ class Run {
 }  // namespace
 
 int RunCommand(const Options& options) {
+  if (const absl::Status status = LoadProtocols(options); !status.ok())
+    return Fail(std::string(status.message()));
   const Inherited inherited;
   return Run(options, inherited).Main();
 }

@@ -12,6 +12,8 @@
 #include "analyzer/cli/commands.h"
 #include "analyzer/cli/pages.h"
 #include "analyzer/findings/checks.h"
+#include "analyzer/protocol/parser.h"
+#include "analyzer/protocol/tracker.h"
 #include "analyzer/report/escape.h"
 #include "analyzer/report/writers.h"
 
@@ -91,6 +93,19 @@ absl::Status ReportFile::Write(const Report& report) {
                                              name_, ": ", status.message()));
 }
 
+absl::Status LoadProtocols(const Options& options) {
+  std::vector<std::shared_ptr<const protocol::Protocol>> protocols;
+  for (const std::string& name : options.protocols) {
+    std::vector<std::string> warnings;
+    auto loaded = protocol::Load(name, &warnings);
+    for (const std::string& warning : warnings) Fail(warning);
+    if (!loaded.ok()) return loaded.status();
+    protocols.push_back(*std::move(loaded));
+  }
+  protocol::SetLoadedProtocols(std::move(protocols));
+  return absl::OkStatus();
+}
+
 Tracing::Tracing(const Options& options)
     : options_(options),
       store_(&stacks_, &RegisteredRules()),
@@ -121,6 +136,12 @@ void Tracing::Take(const Event& event) {
 
 Report Tracing::MakeReport(FinishReason reason) {
   Report report = BuildReport(model(), store_, &stacks_, reason);
+  if (const size_t count = protocol::Tracker::WithoutPayload(); count > 0) {
+    report.problems.push_back(absl::StrCat(
+        count, count == 1 ? " conversation" : " conversations",
+        " cannot be held against the protocol: the trace has only the first bytes of what was sent "
+        "(record it with run --protocol=FILE or --payload=full)"));
+  }
   return report;
 }
 

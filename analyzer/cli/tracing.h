@@ -35,6 +35,10 @@ class ReportFile {
   int fd_ = -1;
 };
 
+// Reads the protocols that --protocol names, and says on standard error what is doubtful in them.
+// Before a Tracing is made.
+absl::Status LoadProtocols(const Options& options);
+
 // The analysis of one run.
 class Tracing : public EventSink {
  public:
