@@ -205,17 +205,15 @@ class FdLeak : public Rule {
     finding.message = absl::StrCat(
         Named(process), " left ", pile.size(), " descriptors open that ", call,
         " made at one place: each was done with before the next was opened, and none was closed");
-    std::vector<std::string> what;
-    for (const auto& end : pile[0]->ends) {
-      what.push_back(pile[0]->ends.size() > 1 || end->object()->IsPipe()
-                         ? absl::StrCat("the ", EndWord(*end->description))
-                         : "it");
-    }
+    std::string what = pile[0]->ends.size() > 1 ? "both ends"
+                       : first.object()->IsPipe()
+                           ? absl::StrCat("the ", EndWord(*first.description))
+                           : std::string("it");
     bool stream = first.stream.lock() != nullptr;
     finding.fix = absl::StrCat(OpOf(first.born.call) == Op::kPopen     ? "Call pclose"
                                : OpOf(first.born.call) == Op::kDirOpen ? "Call closedir"
                                : stream                                ? "Call fclose"
-                                        : absl::StrCat("Close ", Enumerate(what)),
+                                        : absl::StrCat("Close ", what),
                                " each time round, on every way out, before the next ", call);
     finding.site = first.born;
     Nanos begin = pile.front()->born;

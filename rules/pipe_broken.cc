@@ -187,8 +187,10 @@ class PipeBroken : public Rule {
     }
     AddSteps(finding.story,
              {StepAt(absl::StrCat(what, died ? ": SIGPIPE killed it" : ": EPIPE"), site)});
-    finding.subjects = SubjectsOf(*descriptor);
+    finding.subjects = {object.id};
     if (other != nullptr) AddSubject(finding.subjects, other->id);
+    // A read end that was closed by mistake is the cause.
+    if (reader.process != nullptr) AddSubject(finding.subjects, reader.descriptor);
     if (IsInheritedOutput(*descriptor)) {
       Report(Severity::kNote, std::move(finding));
     } else if (!died && object.kind == ObjectKind::kSocket && object.socket.accepted) {
@@ -204,7 +206,8 @@ class PipeBroken : public Rule {
   std::map<uint32_t, Nanos> served_on_;  // by process: its last accept
 };
 
-REGISTER_RULE(PipeBroken, "pipe-broken", Severity::kError, {});
+REGISTER_RULE(PipeBroken, "pipe-broken", Severity::kError,
+              {"fd-use-after-close", "fd-double-close"});
 
 }  // namespace
 }  // namespace ipctrace

@@ -142,7 +142,8 @@ class PipeDataLost : public Rule {
 };
 
 REGISTER_RULE(PipeDataLost, "pipe-data-lost", Severity::kWarning,
-              {"pipe-broken", "pipe-no-eof", "pipe-full-deadlock", "ipc-deadlock"});
+              {"pipe-broken", "pipe-no-eof", "pipe-full-deadlock", "ipc-deadlock",
+               "fd-use-after-close", "fd-double-close"});
 
 }  // namespace
 }  // namespace ipctrace

@@ -166,6 +166,17 @@ class PipeUnusedEnd : public Rule {
     });
   }
 
+  // Whether the process had used the pipe for the last time by then.
+  static bool WasDone(const Channel& channel, const Descriptor& its, Nanos when) {
+    bool used = false;
+    for (const auto& end : channel.ends) {
+      if (end->process != its.process || !end->usage.last) continue;
+      if (end->usage.last->time > when) return false;
+      used = true;
+    }
+    return used;
+  }
+
   void Tell(const Channel& channel, const Process& process, unsigned own,
             const std::vector<std::shared_ptr<Descriptor>>& kept, bool pipe) {
     // Where it should have been closed: after the fork by which it got it, or after the last by
@@ -217,11 +228,9 @@ class PipeUnusedEnd : public Rule {
     }
     for (const auto& end : kept) {
       for (uint64_t id : SubjectsOf(*end)) AddSubject(finding.subjects, id);
-      // Where the parent was done with it before it forked, its not closing it is the cause.
-      const Descriptor* from = end->from.get();
-      if (inherited && from != nullptr && from->usage.last &&
-          from->usage.last->time < process.born.time) {
-        AddSubject(finding.subjects, from->id);
+      // Where the parent was done with the pipe before it forked, its not closing it is the cause.
+      if (inherited && end->from != nullptr && WasDone(channel, *end->from, process.born.time)) {
+        AddSubject(finding.subjects, end->from->id);
       }
     }
     Report(IsInstalled(process, process.ended_at) ? Severity::kNote : severity(),

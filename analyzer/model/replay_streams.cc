@@ -41,6 +41,11 @@ void Replay::StreamOpened(Act& act) {
     auto object = ObjectOf(fact, act.site());
     const std::string* path = act.Blob(BlobTag::kPath);
     if (path != nullptr && object->path.empty() && act.op != Op::kPopen) object->path = path->c_str();
+    if (act.op == Op::kPopen && object->IsPipe()) {
+      // The command may have said hello first, with a pipe that nobody knew then.
+      object->outside = false;
+      for (Description* each : object->descriptions) each->outside = false;
+    }
     int access = act.op == Op::kPopen ? (act.b == 1 ? O_WRONLY : O_RDONLY)
                                       : static_cast<int>(fact.status & O_ACCMODE);
     auto description = NewDescription(
