@@ -1,5 +1,6 @@
 // Bytes through descriptors. The hot ones: see recorder.h for what a call costs.
 #include <stdarg.h>
+#include <stdio.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -141,14 +142,30 @@ SEEK(lseek64)
 TRUNCATE(ftruncate)
 TRUNCATE(ftruncate64)
 
-// dprintf formats and writes in one go: what was asked is known when it returns.
+// dprintf formats and writes in one go: what was asked is known when it returns. What was written is
+// formatted once more where a protocol watches. `list` is a copy.
+namespace {
+void LeaveFormat(Act& act, int result, const char* format, va_list list) {
+  if (act.Return(result) && result > 0) {
+    act->a = static_cast<uint32_t>(result);
+    char text[4096];
+    if (session.payload && result < static_cast<int>(sizeof(text)) &&
+        vsnprintf(text, sizeof(text), format, list) == result)
+      RecordPayload(act, text, static_cast<size_t>(result));
+  }
+  act.Done();
+}
+}  // namespace
+
 INTERPOSE(vdprintf)(int fd, const char* format, va_list list) {
   BeforeRawUse(fd);
   Act act(Call::vdprintf, fd);
   act.Enter();
+  va_list again;
+  va_copy(again, list);
   const int result = REAL(vdprintf)(fd, format, list);
-  if (act.Return(result) && result > 0) act->a = static_cast<uint32_t>(result);
-  act.Done();
+  LeaveFormat(act, result, format, again);
+  va_end(again);
   return result;
 }
 
@@ -156,9 +173,11 @@ INTERPOSE(__vdprintf_chk)(int fd, int flag, const char* format, va_list list) {
   BeforeRawUse(fd);
   Act act(Call::__vdprintf_chk, fd);
   act.Enter();
+  va_list again;
+  va_copy(again, list);
   const int result = REAL(__vdprintf_chk)(fd, flag, format, list);
-  if (act.Return(result) && result > 0) act->a = static_cast<uint32_t>(result);
-  act.Done();
+  LeaveFormat(act, result, format, again);
+  va_end(again);
   return result;
 }
 
@@ -168,10 +187,12 @@ INTERPOSE(dprintf)(int fd, const char* format, ...) {
   act.Enter();
   va_list list;
   va_start(list, format);
+  va_list again;
+  va_copy(again, list);
   const int result = REAL(vdprintf)(fd, format, list);
   va_end(list);
-  if (act.Return(result) && result > 0) act->a = static_cast<uint32_t>(result);
-  act.Done();
+  LeaveFormat(act, result, format, again);
+  va_end(again);
   return result;
 }
 
@@ -181,10 +202,12 @@ INTERPOSE(__dprintf_chk)(int fd, int flag, const char* format, ...) {
   act.Enter();
   va_list list;
   va_start(list, format);
+  va_list again;
+  va_copy(again, list);
   const int result = REAL(__vdprintf_chk)(fd, flag, format, list);
   va_end(list);
-  if (act.Return(result) && result > 0) act->a = static_cast<uint32_t>(result);
-  act.Done();
+  LeaveFormat(act, result, format, again);
+  va_end(again);
   return result;
 }
 

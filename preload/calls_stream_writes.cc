@@ -22,7 +22,8 @@ namespace ipctrace {
     if (HasRoom(stream)) return REAL(name) arguments;  \
     StreamWrite act(Call::name, stream);               \
     const int result = REAL(name) arguments;           \
-    act.Leave(1, result != EOF);                       \
+    const char byte = static_cast<char>(c);            \
+    act.Leave(1, result != EOF, &byte);                \
     return result;                                     \
   }
 PUT(fputc, (int c, FILE* stream), (c, stream), stream)
@@ -36,7 +37,8 @@ PUT(putchar_unlocked, (int c), (c), stdout)
 INTERPOSE(__overflow)(FILE* stream, int c) {
   StreamWrite act(Call::__overflow, stream);
   const int result = REAL(__overflow)(stream, c);
-  act.Leave(c == EOF ? 0 : 1, result != EOF || c == EOF);
+  const char byte = static_cast<char>(c);
+  act.Leave(c == EOF ? 0 : 1, result != EOF || c == EOF, &byte);
   return result;
 }
 
@@ -55,7 +57,7 @@ INTERPOSE(putw)(int word, FILE* stream) {
     }                                                                         \
     StreamWrite act(Call::name, stream);                                      \
     const int result = REAL(name) arguments;                                  \
-    act.Leave(size + more, result != EOF);                                    \
+    act.Leave(size + more, result != EOF, more == 0 ? string : nullptr);      \
     return result;                                                            \
   }
 
@@ -83,7 +85,7 @@ PUTS(_IO_puts, (const char* string), (string), stdout, 1)
     }                                                                                     \
     StreamWrite act(Call::name, stream);                                                  \
     const size_t put = REAL(name)(data, 1, bytes, stream);                                \
-    act.Leave(put, put == bytes);                                                         \
+    act.Leave(put, put == bytes, data);                                                   \
     return put == bytes ? count : put / size;                                             \
   }
 FWRITE(fwrite)
@@ -94,8 +96,11 @@ FWRITE(fwrite_unlocked)
   INTERPOSE(name) parameters {                                                          \
     if (FormatFits(stream, format, list)) return REAL(name) arguments;                  \
     StreamWrite act(Call::name, stream);                                                \
+    va_list again;                                                                      \
+    va_copy(again, list);                                                               \
     const int result = REAL(name) arguments;                                            \
-    act.Leave(result > 0 ? static_cast<uint64_t>(result) : 0, result >= 0);             \
+    act.LeaveFormat(result, format, again);                                             \
+    va_end(again);                                                                      \
     return result;                                                                      \
   }
 VPRINTF(vprintf, (const char* format, va_list list), (format, list), stdout)
@@ -115,8 +120,11 @@ VPRINTF(__vfprintf_chk, (FILE * stream, int flag, const char* format, va_list li
       result = REAL(real) arguments;                                               \
     } else {                                                                       \
       StreamWrite act(Call::name, stream);                                         \
+      va_list again;                                                               \
+      va_copy(again, list);                                                        \
       result = REAL(real) arguments;                                               \
-      act.Leave(result > 0 ? static_cast<uint64_t>(result) : 0, result >= 0);      \
+      act.LeaveFormat(result, format, again);                                      \
+      va_end(again);                                                               \
     }                                                                              \
     va_end(list);                                                                  \
     return result;                                                                 \

@@ -107,6 +107,7 @@ FREOPEN(freopen64)
     const uint64_t ahead = ReadAhead(stream);                \
     Act act(Call::name, stream->_fileno);                    \
     act->a = reinterpret_cast<uint64_t>(stream);             \
+    RecordPending(act, stream);                              \
     act.Enter();                                             \
     WillCloseStream(stream);                                 \
     const int result = REAL(name)(stream);                   \
@@ -134,6 +135,7 @@ INTERPOSE(fcloseall)() {
     Act act(Call::name, stream->_fileno);                                        \
     act->a = reinterpret_cast<uint64_t>(stream);                                 \
     act->c = static_cast<uint32_t>(whence_of);                                   \
+    RecordPending(act, stream);                                                  \
     act.Enter();                                                                 \
     const int result = REAL(name) arguments;                                     \
     if (act.Return(result)) {                                                    \
@@ -153,6 +155,7 @@ INTERPOSE(rewind)(FILE* stream) {
   const uint64_t pending = Pending(stream);
   Act act(Call::rewind, stream->_fileno);
   act->a = reinterpret_cast<uint64_t>(stream);
+  RecordPending(act, stream);
   act.Enter();
   REAL(rewind)(stream);
   if (act.Return(0)) {
@@ -216,6 +219,7 @@ INTERPOSE(pclose)(FILE* stream) {
   const uint64_t pending = Pending(stream);
   Act act(Call::pclose, stream->_fileno);
   act->a = reinterpret_cast<uint64_t>(stream);
+  RecordPending(act, stream);
   act.Enter();
   WillCloseStream(stream);
   const int result = REAL(pclose)(stream);

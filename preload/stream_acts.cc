@@ -3,12 +3,15 @@
 namespace ipctrace {
 namespace {
 
-void SayFlushed(FILE* stream, uint64_t before, uint64_t after) {
+// What was written still stands in the buffer, at `base`.
+void SayFlushed(FILE* stream, const char* base, uint64_t before, uint64_t after) {
   Fact flush(Call::fact_stream_flush, stream->_fileno);
   flush->result = 1;
   flush->a = reinterpret_cast<uint64_t>(stream);
   flush->b = before - after;
   flush->c = after;
+  if (session.payload && base == stream->_IO_write_base)
+    flush.Blob(BlobTag::kPayload, base, before - after);
   flush.Done();
 }
 
@@ -57,23 +60,40 @@ void StreamRead::Leave(uint64_t consumed, bool got) {
   }
   act_.Done();
   if (stdout_pending_ != 0 && Pending(stdout) < stdout_pending_) {
-    SayFlushed(stdout, stdout_pending_, Pending(stdout));
+    SayFlushed(stdout, stdout->_IO_write_base, stdout_pending_, Pending(stdout));
   }
 }
 
 void StreamWrite::Before() {
   act_->a = reinterpret_cast<uint64_t>(stream_);
   pending_ = Pending(stream_);
+  RecordPending(act_, stream_);
   act_.Enter();
 }
 
-void StreamWrite::Leave(uint64_t produced, bool success) {
+void StreamWrite::LeaveFormat(int result, const char* format, va_list list) {
+  const uint64_t produced = result > 0 ? static_cast<uint64_t>(result) : 0;
+  if (__builtin_expect(session.payload && produced > Pending(stream_), 0)) {
+    // Some of it is written already, and nowhere else to be found.
+    const int saved = errno;
+    char text[4096];
+    const bool whole = vsnprintf(text, sizeof(text), format, list) == result &&
+                       produced < sizeof(text);
+    errno = saved;
+    return Leave(produced, result >= 0, whole ? text : nullptr);
+  }
+  Leave(produced, result >= 0);
+}
+
+void StreamWrite::Leave(uint64_t produced, bool success, const void* data) {
   const int saved = errno;
   if (act_.Return(success)) {
     const uint64_t pending = Pending(stream_);
     const uint64_t all = pending_ + (success ? produced : 0);
     act_->b = all > pending ? all - pending : 0;
     act_->c = pending;
+    if (session.payload && act_->b > pending_ && data != nullptr)
+      act_.Blob(BlobTag::kPayload, data, produced);
     if (!success) act_->err = saved;
     NoteState(stream_, pending);
   }
@@ -88,6 +108,7 @@ ManyStreams::ManyStreams() {
     last = stream;
     if (Pending(stream) == 0) continue;
     streams_[count_] = stream;
+    base_[count_] = stream->_IO_write_base;
     pending_[count_++] = Pending(stream);
   }
 }
@@ -95,7 +116,7 @@ ManyStreams::ManyStreams() {
 void ManyStreams::Report() {
   for (int i = 0; i < count_; ++i) {
     const uint64_t after = Pending(streams_[i]);
-    if (after < pending_[i]) SayFlushed(streams_[i], pending_[i], after);
+    if (after < pending_[i]) SayFlushed(streams_[i], base_[i], pending_[i], after);
   }
 }
 

@@ -45,6 +45,14 @@ inline bool Fits(const FILE* stream, const void* data, size_t size) {
 // says no to the others.
 bool FormatFits(const FILE* stream, const char* format, va_list list);
 
+// Where a protocol watches: what a stream holds when a call is entered that may write it out. The
+// payload of the record is this and, at return, what the call itself put out; of both together the
+// first bytes are what was written.
+inline void RecordPending(Act& act, const FILE* stream) {
+  if (__builtin_expect(!session.payload, 1) || Pending(stream) == 0) return;
+  act.Blob(BlobTag::kPayload, stream->_IO_write_base, Pending(stream));
+}
+
 // A read, where libc tells how many bytes it gave (`consumed` of Leave).
 class StreamRead {
  public:
@@ -80,7 +88,10 @@ class StreamWrite {
       : act_(call, stream->_fileno, 0, return_address, sp), stream_(stream) {
     Before();
   }
-  void Leave(uint64_t produced, bool success);
+  // `data` is what was put out, where it is at hand.
+  void Leave(uint64_t produced, bool success, const void* data = nullptr);
+  // For printf and kin: `list` is a copy of the one that was printed.
+  void LeaveFormat(int result, const char* format, va_list list);
 
  private:
   void Before();
@@ -100,6 +111,7 @@ class ManyStreams {
   static constexpr int kMost = 16;
   FILE* streams_[kMost];
   uint64_t pending_[kMost];
+  const char* base_[kMost];
   int count_ = 0;
 };
 

@@ -4,6 +4,7 @@
 #include <sys/uio.h>
 
 #include "preload/raw.h"
+#include "preload/readable.h"
 
 namespace ipctrace {
 
@@ -49,6 +50,8 @@ void Report(FILE* stream, int only = -1) {
   state->a = reinterpret_cast<uint64_t>(stream);
   state->b = ahead;
   state->c = pending;
+  if (session.payload && pending != 0 && Readable(seen->_IO_write_base, pending))
+    state.Blob(BlobTag::kPayload, seen->_IO_write_base, pending);
   state.Done();
 }
 

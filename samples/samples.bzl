@@ -16,7 +16,10 @@ def sample_test(source):
             "--ipctrace=$(rootpath //:ipctrace)",
             "$(rootpath %s)" % source,
         ],
-        data = native.glob([folder + "/*.h"], allow_empty = True) + [
+        data = native.glob([
+            folder + "/*.h",
+            folder + "/*.protocol",
+        ], allow_empty = True) + [
             source,
             "//:ipctrace",
             "//:libipctrace.so",

@@ -332,10 +332,13 @@ Verdict Machine::Closes(int role, Trigger how, Nanos time) {
     for (auto& [variable, value] : values) variables_[variable] = std::move(value);
     return Enter(*taken, time, Judged(Fault::kNone, came));
   }
-  if (Final() || !protocol_->mentions_close[role]) return Verdict();
+  if (Final() || !protocol_->mentions_close[role] || abandoned_) return Verdict();
   // Who leaves without what only he can send owes it: that is a conversation not finished.
   const bool others_turn = MaySend(1 - role) || !MaySend(role);
-  if (!others_turn && refused.empty()) return Verdict();
+  if (!others_turn && refused.empty()) {
+    abandoned_ = true;  // and the other side may go then too
+    return Verdict();
+  }
   Verdict verdict = Judged(refused.empty() ? Fault::kNotAllowed : Fault::kGuard, came);
   verdict.why = refused;
   return verdict;

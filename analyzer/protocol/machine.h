@@ -82,6 +82,7 @@ class Machine {
   size_t state_ = 0;
   Nanos entered_;
   int last_message_ = -1;
+  bool abandoned_ = false;  // a side has closed though it was its turn
   Bindings variables_;
   std::vector<Bindings> last_;                       // by message
   std::vector<std::deque<Remembered>> remembered_;   // by message

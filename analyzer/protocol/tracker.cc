@@ -257,9 +257,15 @@ struct Tracker::Impl {
 
   // The bytes of an act that moved `size`; false where they are not recorded.
   bool BytesOf(const Act& act, uint64_t size, std::string* bytes) {
-    if (const std::string* payload = act.Blob(BlobTag::kPayload)) {
-      saw_payload = true;
-      *bytes = *payload;
+    bool recorded = false;
+    bytes->clear();
+    // A stream's call has two: what the stream held at entry, and what the call put out.
+    for (const auto& [tag, payload] : act.blobs) {
+      if (tag != BlobTag::kPayload) continue;
+      recorded = saw_payload = true;
+      *bytes += payload;
+    }
+    if (recorded) {
       if (bytes->size() > size) bytes->resize(size);
       return bytes->size() == size;
     }
