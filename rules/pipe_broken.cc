@@ -161,9 +161,9 @@ class PipeBroken : public Rule {
     if (reader.process == nullptr) {
       finding.fix = "Keep the reading end open until the writer is done";
     } else if (reader.process == &process) {
-      finding.fix = absl::StrCat("Do not close fd ", reader.number, " in ", InWhom(process),
-                                 " before somebody else can read: keep a read end open until the "
-                                 "last write");
+      finding.fix =
+          absl::StrCat("Keep a read end open where somebody reads until the last write: fd ",
+                       reader.number, " in ", InWhom(process), " was the last one");
     } else {
       finding.fix = absl::StrCat(
           "Let ", InWhom(*reader.process), " read to end-of-file before it ",
