@@ -1,9 +1,8 @@
 // The start of a traced program, before any code of its own.
 //
-// The library is linked with -z initfirst: its constructor runs before every other one, libc's
-// included, so that handlers registered here run last at exit and first in a forked child, and what
-// other libraries' constructors do is recorded. What libc has not set up yet (environ) is taken from
-// where the kernel put it.
+// A preloaded library's constructor runs before those of the program. It is not linked with
+// -z initfirst, which would put it before the executable's preinit functions too: there clang's
+// sanitizers set themselves up, and what they intercept cannot be called before.
 #include "preload/session.h"
 
 #include <elf.h>
