@@ -12,6 +12,7 @@ int RunCommand(const Options& options);      // run: trace a program
 int AttachCommand(const Options& options);   // attach: the analyzer of the bare LD_PRELOAD form
 int ReportCommand(const Options& options);   // report: analyze a kept trace
 int ShowCommand(const Options& options);     // show: the events of a kept trace
+int DiagramCommand(const Options& options);  // diagram: of a kept trace, or of a protocol
 int RulesCommand(const Options& options);    // rules: the table
 int ExplainCommand(const Options& options);  // explain: a rule's page
 

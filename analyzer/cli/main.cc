@@ -29,6 +29,8 @@ const Command kCommands[] = {
      "analyze a kept trace again"},
     {"show", ipctrace::kShow, ipctrace::ShowCommand, "[--format=text|jsonl] TRACE",
      "the events of a trace, one a line"},
+    {"diagram", ipctrace::kDiagram, ipctrace::DiagramCommand, "[OPTIONS] [TRACE]",
+     "who said what to whom; or a protocol's states"},
     {"explain", ipctrace::kExplain, ipctrace::ExplainCommand, "RULE",
      "what a rule finds, why it hurts, how to mend it"},
     {"rules", ipctrace::kRules, ipctrace::RulesCommand, "", "all rules, one a line"},

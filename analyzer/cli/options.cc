@@ -70,6 +70,29 @@ const std::vector<Row>& Table() {
        "a file's name",
        "check conversations against a protocol: a file, or one that ipctrace has (several may be "
        "given)"},
+      {"format", kDiagram, "FORM",
+       [](const std::string& v, Options* o) {
+         return o->format = v, v == "text" || v == "mermaid" || v == "svg";
+       },
+       "text, mermaid or svg", "text (default), mermaid or svg"},
+      {"of", kDiagram, "WHAT",
+       [](const std::string& v, Options* o) {
+         return o->states = v == "states", v == "states" || v == "messages";
+       },
+       "messages or states",
+       "messages (default), or states: the protocol's machine, marked with what the trace covers"},
+      {"connection", kDiagram, "TEXT",
+       [](const std::string& v, Options* o) { return o->connection = v, !v.empty(); },
+       "part of an address", "only connections whose address has this in it, as :8080"},
+      {"process", kDiagram, "NAME",
+       [](const std::string& v, Options* o) { return o->process = v, !v.empty(); },
+       "a program's name or a pid", "only what this program or pid has a part in"},
+      {"from", kDiagram, "SECONDS",
+       [](const std::string& v, Options* o) { return ParseSeconds(v, &o->from); },
+       "a number of seconds", "only what happened from then on"},
+      {"until", kDiagram, "SECONDS",
+       [](const std::string& v, Options* o) { return ParseSeconds(v, &o->until); },
+       "a number of seconds", "only what happened until then"},
       {"payload", kRun | kAttach | kBare, "WHAT",
        [](const std::string& v, Options* o) {
          o->payload = v == "full";

@@ -34,6 +34,10 @@ struct Options {
   ColorMode color = ColorMode::kAuto;
   OnDeadlock on_deadlock = OnDeadlock::kDefault;
   std::vector<std::string> protocols;  // files, or names of the library's
+  // Of diagram: what of the run is shown.
+  std::string connection, process;
+  absl::Duration from, until = absl::InfiniteDuration();
+  bool states = false;
   bool payload = false;                // record all bytes even where no protocol watches
   // Of attach: what the preload library says.
   std::string session;

@@ -47,4 +47,12 @@ RuleSet::RuleSet(const Model* model, FindingSink* sink,
   }
 }
 
+void RuleSet::Add(std::unique_ptr<Rule> rule, const Model* model) {
+  rule->model_ = model;
+  for (size_t op = 0; op < watching_.size(); ++op) {
+    if (rule->Watches(static_cast<Op>(op))) watching_[op].push_back(rule.get());
+  }
+  rules_.push_back(std::move(rule));
+}
+
 }  // namespace ipctrace

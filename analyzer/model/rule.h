@@ -136,6 +136,8 @@ class RuleSet {
  public:
   // `enabled` is asked once per rule id.
   RuleSet(const Model* model, FindingSink* sink, const std::function<bool(std::string_view)>& enabled);
+  // One that is not registered: it watches and reports nothing.
+  void Add(std::unique_ptr<Rule> rule, const Model* model);
   template <typename F>
   void Each(F f) {
     for (auto& rule : rules_) f(*rule);
