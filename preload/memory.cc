@@ -6,7 +6,7 @@
 // makes, are bound to.
 #include <cstddef>
 
-#define IPCTRACE_OWN extern "C" __attribute__((visibility("hidden"), used))
+#define IPCTRACE_OWN extern "C" __attribute__((used))
 
 IPCTRACE_OWN void* memcpy(void* to, const void* from, size_t bytes) {
   void* const result = to;
