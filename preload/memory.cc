@@ -1,10 +1,12 @@
 // The C library's memory functions, for this library alone.
 //
 // Sanitizers put checking versions in the place of libc's. A copy of a caller's stack, which is what
-// a captured stack is, would be reported as the program's mistake, and the program ended. Defined
-// here with hidden visibility they are what the library's own calls, also those that the compiler
-// makes, are bound to.
+// a captured stack is, would be reported as the program's mistake, and the program ended. The ones
+// here are what the library's own calls, also those that the compiler makes, are bound to.
 #include <cstddef>
+
+// For names that it knows itself g++ passes over both the attribute and -fvisibility.
+__asm__(".hidden memcpy\n.hidden memmove\n.hidden memset");
 
 #define IPCTRACE_OWN extern "C" __attribute__((used))
 
