@@ -197,6 +197,22 @@ void Follower::TakeBlobs(Stream& stream) {
   }
 }
 
+// A record is complete, and its blobs go on to the end of the last chunk that is known: there may be
+// another one, which was claimed since the chunks were looked for.
+bool Follower::BlobsMayGoOn(Stream& stream, RecordState top, RecordState state) {
+  if (draining_ || stream.dead) return false;
+  if (waiting_.empty() && header_->claimed.load(std::memory_order_acquire) <= taken_) return false;
+  uint64_t seq = stream.next;
+  if (Published(state)) {
+    const Record* record;
+    do {
+      record = At(stream, ++seq, nullptr);
+    } while (record != nullptr && Published(HeadState(LoadHead(record))) && IsBlob(LoadHead(record)));
+    return record == nullptr;
+  }
+  return top == RecordState::kReturned && At(stream, seq, nullptr) == nullptr;
+}
+
 bool Follower::Peek(Stream& stream, uint64_t now, uint64_t* bound) {
   // The innermost call's state is read before what stands behind it: once it has returned, its
   // blobs and all that its signal handlers did are there.
@@ -205,6 +221,14 @@ bool Follower::Peek(Stream& stream, uint64_t now, uint64_t* bound) {
   TakeBlobs(stream);
   Record* record = At(stream, stream.next, nullptr);
   RecordState state = record == nullptr ? RecordState::kEmpty : HeadState(LoadHead(record));
+  if (BlobsMayGoOn(stream, top, state)) {
+    // Its turn comes when the chunks that were claimed meanwhile are known.
+    if (stream.stalled_at == 0) stream.stalled_at = now;
+    if (now - stream.stalled_at < patience_) {
+      *bound = std::min(*bound, stream.last);
+      return false;
+    }
+  }
   bool between = state == RecordState::kClaimed || top == RecordState::kReturning;
   if (top == RecordState::kAbandoned) {
     stream.kind = EventKind::kAbandon;
@@ -326,6 +350,7 @@ void Follower::AddChunks() {
 size_t Follower::Merge(EventSink* sink, bool drain) {
   uint64_t now = clock_->Ticks();
   uint64_t bound = drain ? kNever : now - margin_;
+  draining_ = drain;
   TakeChunks();
   std::vector<Stream*> ready;
   for (auto& [thread, stream] : streams_) {

@@ -101,6 +101,7 @@ class Follower {
   // Finds the next event of the stream. False: none now; `bound` is lowered where one may yet come
   // with an earlier time than the horizon.
   bool Peek(Stream& stream, uint64_t now, uint64_t* bound);
+  bool BlobsMayGoOn(Stream& stream, RecordState top, RecordState state);
   void Emit(Stream& stream, EventSink* sink);
   void CollectBlobs(Stream& stream, uint64_t owner, Blobs* blobs);
   void Recycle(Stream& stream);
@@ -127,6 +128,7 @@ class Follower {
   std::vector<Passing> deaths_;
   absl::flat_hash_map<int32_t, uint32_t> images_;  // pid -> its latest process id
   uint64_t looked_for_dead_ = 0;  // ticks
+  bool draining_ = false;
   uint64_t margin_;
   uint64_t patience_;
   Event event_;  // reused
