@@ -5,8 +5,14 @@ changed.
 
   mutate.py [--ipctrace=PATH] [--only=GLOB] [--jobs=N] [--verbose]
 
-Prints one line a mutant that is missed, a table of why the others change nothing, and caught/total of
-those that change something. Exit status 0 when that is at least 95%.
+Only what the unbroken sample does not have already counts as a finding, and only of a rule that the
+catalogue names for what was removed. Findings of other rules, and mere notes, are counted apart.
+
+That a mutant changes nothing is checked as far as its output, status and end without ipctrace are the
+same. The reason given for it goes by what was removed; it is presumed, not proved for each.
+
+Prints one line a mutant that is missed, those presumed reasons, and caught/total of the mutants that
+change something. Exit status 0 when that is at least 95%.
 """
 import argparse
 import collections
@@ -40,8 +46,8 @@ KINDS = {
 CALLS = {"close": "close", "fclose": "fclose", "wait": "wait", "waitpid": "wait", "fflush": "fflush",
          "exit": "exit", "_exit": "exit", "shutdown": "shutdown"}
 
-# Why a mutant changes nothing: (kind, pattern, reason); the pattern is sought in "path: line".
-# The first that fits is it. A mutant that changes nothing and fits none counts as missed.
+# Why a mutant that behaves the same presumably does: (kind, pattern, reason); the pattern is sought in
+# "path: line". The first that fits is it. A mutant that fits none counts as missed.
 REASONS = [
     ("close", None, "the process ends at once, and its end closes the descriptor"),
     ("fclose", None, "the process ends at once, and exit flushes and closes the stream"),
@@ -120,6 +126,12 @@ class Result:
         self.mutant, self.outcome, self.detail = mutant, outcome, detail
 
 
+def findings_of(sample, program, folder, ipctrace):
+    """The rules that speak, with their severities; None where there is no report."""
+    run = tool.traced(ipctrace, [program, *sample.words("ARGS")], stdin=sample.stdin(), cwd=folder, timeout=8)
+    return run.report and {(finding["rule"], finding["severity"]) for finding in run.findings}
+
+
 def try_mutant(mutant, ipctrace):
     sample = run_sample.Sample(mutant.sample)
     with tempfile.TemporaryDirectory() as folder:
@@ -133,17 +145,25 @@ def try_mutant(mutant, ipctrace):
             whole = sample.compile(flags, work)
             original = tool.native([whole, *sample.words("ARGS")], stdin=sample.stdin(), cwd=work, timeout=10)
             sample.path = source
+            os.rename(whole, whole + ".whole")  # both have the source's name
+            whole += ".whole"
             broken = sample.compile(flags, work)
         except run_sample.subprocess.CalledProcessError:
             return Result(mutant, "does not compile")
         changed = tool.native([broken, *sample.words("ARGS")], stdin=sample.stdin(), cwd=work, timeout=5)
-        traced = tool.traced(ipctrace, [broken, *sample.words("ARGS")], stdin=sample.stdin(), cwd=work,
-                             timeout=8)
-    found = sorted({f["rule"] for f in traced.findings})
-    if set(found) & set(KINDS[mutant.kind].split()):
-        return Result(mutant, "caught", ", ".join(found))
-    if found:
-        return Result(mutant, "caught by another rule", ", ".join(found))
+        before = findings_of(sample, whole, work, ipctrace)
+        after = findings_of(sample, broken, work, ipctrace)
+    if before is None or after is None:
+        return Result(mutant, "missed", "there is no report")
+    new = sorted(after - before)
+    named = [(rule, severity) for rule, severity in new if rule in KINDS[mutant.kind].split()]
+    detail = ", ".join(f"{rule} ({severity})" for rule, severity in named or new)
+    if any(severity != "note" for _, severity in named):
+        return Result(mutant, "caught", detail)
+    if named:
+        return Result(mutant, "noted", detail)
+    if any(severity != "note" for _, severity in new):
+        return Result(mutant, "by another rule", detail)
     if observe(original) != observe(changed):
         return Result(mutant, "missed", "it behaves otherwise: " +
                       ("it hangs" if changed.timed_out else f"status {changed.status}"))
@@ -168,24 +188,25 @@ def main():
         results = list(pool.map(lambda mutant: try_mutant(mutant, arguments.ipctrace), mutants))
 
     for result in results:
-        if arguments.verbose or result.outcome == "missed":
+        if arguments.verbose or result.outcome in ("missed", "by another rule"):
             mutant = result.mutant
             print(f"{os.path.relpath(mutant.sample, TOP)}:{mutant.line}: without `{mutant.text}`: "
                   f"{result.outcome}: {result.detail}")
     print()
-    print("%-9s %7s %9s %7s %10s" % ("removed", "mutants", "caught", "missed", "unchanged"))
+    columns = ["caught", "noted", "by another rule", "missed", "nothing changed"]
+    print("%-9s %8s" % ("removed", "mutants") + "".join("%17s" % column for column in columns))
     for kind in KINDS:
         outcomes = collections.Counter(r.outcome for r in results if r.mutant.kind == kind)
-        caught = outcomes["caught"] + outcomes["caught by another rule"]
-        print("%-9s %7d %9d %7d %10d" % (kind, sum(outcomes.values()), caught, outcomes["missed"],
-                                         outcomes["nothing changed"]))
-    print("\nNothing changed, because")
+        print("%-9s %8d" % (kind, sum(outcomes.values())) + "".join("%17d" % outcomes[c] for c in columns))
+    print("\nNothing changed, presumably because")
     for reason, count in collections.Counter(r.detail for r in results
                                              if r.outcome == "nothing changed").most_common():
         print("%5d  %s" % (count, reason))
-    caught = sum(r.outcome.startswith("caught") for r in results)
-    total = caught + sum(r.outcome == "missed" for r in results)
-    print(f"\ncaught {caught}/{total}")
+    outcomes = collections.Counter(r.outcome for r in results)
+    caught = outcomes["caught"]
+    total = sum(outcomes[column] for column in columns[:4])
+    print(f"\ncaught {caught}/{total} as error or warning by a rule that the catalogue names, "
+          f"{outcomes['noted']} more as a note, {outcomes['by another rule']} by another rule")
     return 0 if total and caught >= 0.95 * total else 1
 
 
