@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 """Protocols over a run, and the diagram: servers and clients that nobody here wrote, kept traces,
 mistakes in a protocol's file."""
+import importlib.util
 import os
 import shutil
 import socket
 import subprocess
+import sys
 import unittest
 
 import tool
@@ -75,6 +77,56 @@ class ProtocolTest(tool.TestCase):
                           "--protocol=" + self.path("redis.protocol"))
         self.assertEqual([], [f["message"] for f in run.findings])
         self.assertGreater(self.covered(self.path("redis.protocol"), "answers command"), 1000)
+
+    @needs("wrk", "nginx")
+    def test_a_long_diagram_folds(self):
+        port = free_port()
+        os.mkdir(self.path("www"))
+        with open(self.path("www/index.html"), "w") as file:
+            file.write("hello")
+        with open(self.path("nginx.conf"), "w") as file:
+            file.write(f"""daemon off; master_process off; pid {self.folder}/pid; error_log {self.folder}/log;
+                events {{}} http {{ access_log off; client_body_temp_path {self.folder}/b;
+                proxy_temp_path {self.folder}/p; fastcgi_temp_path {self.folder}/f;
+                uwsgi_temp_path {self.folder}/u; scgi_temp_path {self.folder}/s;
+                server {{ listen 127.0.0.1:{port}; root {self.folder}/www; }} }}""")
+        run = self.script(f"""nginx -p {self.folder} -c {self.folder}/nginx.conf 2>/dev/null & server=$!
+            sleep 0.5; wrk -t1 -c3 -d1s http://127.0.0.1:{port}/index.html >/dev/null
+            kill -TERM $server; wait $server; true""", "--protocol=http11")
+        self.assertEqual([], [f["message"] for f in run.findings if f["severity"] == "error"])
+        self.assertGreater(self.covered("http11", "answers request"), 100)
+        shown = self.command("diagram", "--protocol=http11", self.path("trace"))
+        self.assertLess(len(shown.stdout.splitlines()), 1000)
+        self.assertIn("more", shown.stdout)
+
+    def test_pythons_http_server(self):
+        port = free_port()
+        with open(self.path("index.html"), "w") as file:
+            file.write("hello")
+        run = self.script(f"""{sys.executable} -m http.server {port} --bind 127.0.0.1 >/dev/null 2>&1 & server=$!
+            curl -s --noproxy '*' --retry 20 --retry-connrefused --retry-delay 1 \
+              http://127.0.0.1:{port}/index.html http://127.0.0.1:{port}/none >/dev/null
+            kill $server; wait $server; true""", "--protocol=http10")
+        self.assertEqual([], [f["message"] for f in run.findings])
+        self.assertEqual(2, self.covered("http10", "server sends answer"))
+
+    @unittest.skipIf(importlib.util.find_spec("smtpd") is None, "this Python has no smtpd")
+    def test_pythons_smtp_server_and_client(self):
+        with open(self.path("mail.py"), "w") as file:
+            file.write(r"""
+import asyncore, smtpd, smtplib, threading
+class Server(smtpd.SMTPServer):
+    def process_message(self, *arguments, **rest): pass
+server = Server(("127.0.0.1", 0), None)
+thread = threading.Thread(target=asyncore.loop, kwargs={"timeout": 0.05}, daemon=True)
+thread.start()
+with smtplib.SMTP("127.0.0.1", server.socket.getsockname()[1]) as client:
+    for i in range(3):
+        client.sendmail("a@b", ["c@d", "e@f"], "Subject: x\r\n\r\n.a line\r\n")
+""")
+        run = self.script(f"{sys.executable} -W ignore {self.path('mail.py')}", "--protocol=smtp")
+        self.assertEqual([], [f["message"] for f in run.findings])
+        self.assertEqual(3, self.covered("smtp", "client sends dot"))
 
     @needs("socat")
     def test_socat_echoes(self):

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -475,6 +476,46 @@ absl::Status ReadDiagram(const std::string& trace, const Cut& cut, Diagram* diag
   return status;
 }
 
+namespace {
+
+// Several conversations at once make no cycle. Of a long diagram's rows of one sort, between the same
+// lifelines, the first and the last few stay.
+void FoldInterleaved(Diagram* diagram) {
+  constexpr size_t kLong = 400, kFirst = 6, kLast = 2;
+  if (diagram->items.size() < kLong) return;
+  using Sort = std::tuple<Item::Kind, int, int, std::string, bool>;
+  const auto sort_of = [](const Item& item) {
+    return Sort(item.kind, item.from, item.to, item.kind == Item::kFold ? "" : item.sort, item.unread);
+  };
+  std::map<Sort, size_t> all, seen;
+  for (const Item& item : diagram->items) ++all[sort_of(item)];
+  std::vector<Item> kept;
+  for (Item& item : diagram->items) {
+    const Sort sort = sort_of(item);
+    const size_t number = seen[sort]++, count = all[sort];
+    const bool stays = item.kind == Item::kViolation || count <= 2 * (kFirst + kLast) || number < kFirst ||
+                       number + kLast >= count;
+    if (stays) {
+      kept.push_back(std::move(item));
+    } else if (!kept.empty() && kept.back().kind == Item::kFold && kept.back().sort == "interleaved") {
+      kept.back().more += item.kind == Item::kFold ? item.more : 1;
+    } else {
+      Item fold;
+      fold.kind = Item::kFold;
+      fold.time = item.time;
+      fold.from = item.from;
+      fold.to = item.to;
+      fold.sort = "interleaved";
+      fold.text = "rows like these ";
+      fold.more = item.kind == Item::kFold ? item.more : 1;
+      kept.push_back(std::move(fold));
+    }
+  }
+  diagram->items = std::move(kept);
+}
+
+}  // namespace
+
 void Fold(Diagram* diagram) {
   constexpr size_t kLongest = 8;  // items of a cycle
   constexpr size_t kShown = 2, kLeast = 4;
@@ -512,6 +553,7 @@ void Fold(Diagram* diagram) {
     i += rounds * period;
   }
   diagram->items = std::move(folded);
+  FoldInterleaved(diagram);
 }
 
 }  // namespace ipctrace::diagram
