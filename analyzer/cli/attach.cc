@@ -49,6 +49,7 @@ class Attached {
     SessionConfig config;
     config.argv = CommandLine(options_.pid);
     config.options = kOptionBareForm;
+    if (options_.payload || !options_.protocols.empty()) config.options |= kOptionPayload;
     config.first_pid = options_.pid;
     absl::Status opened = options_status.ok() ? tracing_.Open() : options_status;
     auto session = LiveSession::Create(options_.session, config);
@@ -158,6 +159,7 @@ int AttachCommand(const Options& given) {
   Options options = given;
   absl::Status status;
   if (const char* text = getenv(kOptionsVariable)) status = ParseEnvironment(text, &options);
+  if (status.ok()) status = LoadProtocols(options);
   return Attached(options).Main(status);
 }
 
