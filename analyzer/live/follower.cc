@@ -64,6 +64,10 @@ Follower::Follower(SessionHeader* header, int fd, const TraceClock* clock)
     : header_(header),
       fd_(fd),
       clock_(clock),
+      chunk_count_(header->chunk_count),
+      ring_(SessionRing(header)),
+      first_chunk_(SessionChunk(header, 0)),
+      freed_(header->freed.load(std::memory_order_relaxed)),
       fresh_(static_cast<uint32_t>(header->freed.load(std::memory_order_relaxed))) {
   margin_ = clock_->FromNanos(kMargin);
   patience_ = clock_->FromNanos(kPatience);
@@ -71,12 +75,21 @@ Follower::Follower(SessionHeader* header, int fd, const TraceClock* clock)
 
 Follower::~Follower() = default;
 
+// A program that writes all over its memory writes over the session too. From then on nothing in it
+// is to be believed: not even enough to go on without it.
+bool Follower::IsIntact() {
+  broken_ = broken_ || header_->magic != kSessionMagic || header_->version != kContractVersion ||
+            header_->freed.load(std::memory_order_relaxed) != freed_;
+  if (broken_) header_->analyzer_state.store(static_cast<uint32_t>(AnalyzerState::kGone));
+  return !broken_;
+}
+
 // Finds the chunks that threads have taken since the last look, and whose they are.
 void Follower::TakeChunks() {
+  if (!IsIntact()) return;
   uint64_t claimed = header_->claimed.load(std::memory_order_acquire);
-  uint64_t freed = header_->freed.load(std::memory_order_relaxed);
   uint64_t now = clock_->Ticks();
-  while (taken_ < claimed && taken_ < freed) waiting_.push_back({taken_++, now});
+  while (taken_ < claimed && taken_ < freed_) waiting_.push_back({taken_++, now});
   if (waiting_.empty()) return;
   size_t before = waiting_.size();
   std::erase_if(waiting_, [&](const Ticket& ticket) {
@@ -91,10 +104,13 @@ void Follower::TakeChunks() {
 }
 
 bool Follower::TakeChunk(uint64_t ticket) {
-  uint32_t count = header_->chunk_count;
-  uint64_t slot = SessionRing(header_)[ticket % count].load(std::memory_order_acquire);
+  uint64_t slot = ring_[ticket % chunk_count_].load(std::memory_order_acquire);
   uint32_t index = SlotChunk(slot);
-  ChunkHeader* chunk = SessionChunk(header_, index);
+  if (index >= chunk_count_) {
+    broken_ = true;
+    return false;
+  }
+  ChunkHeader* chunk = ChunkAt(index);
   auto lap = static_cast<uint32_t>(SlotLap(slot));
   if (lap == 1) {
     // Its page may not be there, and to touch it on a full disk would kill us.
@@ -214,6 +230,7 @@ bool Follower::BlobsMayGoOn(Stream& stream, RecordState top, RecordState state) 
 }
 
 bool Follower::Peek(Stream& stream, uint64_t now, uint64_t* bound) {
+  if (broken_) return false;
   // The innermost call's state is read before what stands behind it: once it has returned, its
   // blobs and all that its signal handlers did are there.
   RecordState top = RecordState::kEmpty;
@@ -221,6 +238,10 @@ bool Follower::Peek(Stream& stream, uint64_t now, uint64_t* bound) {
   TakeBlobs(stream);
   Record* record = At(stream, stream.next, nullptr);
   RecordState state = record == nullptr ? RecordState::kEmpty : HeadState(LoadHead(record));
+  if (state > RecordState::kAbandoned || top > RecordState::kAbandoned) {
+    broken_ = true;
+    return false;
+  }
   if (BlobsMayGoOn(stream, top, state)) {
     // Its turn comes when the chunks that were claimed meanwhile are known.
     if (stream.stalled_at == 0) stream.stalled_at = now;
@@ -309,7 +330,7 @@ void Follower::Recycle(Stream& stream) {
 }
 
 void Follower::Free(const Chunk& chunk) {
-  std::memset(static_cast<void*>(SessionChunk(header_, chunk.index)), 0, kChunkSize);
+  std::memset(static_cast<void*>(ChunkAt(chunk.index)), 0, kChunkSize);
   free_.push_back(chunk.index);
   RefillRing();
 }
@@ -317,16 +338,18 @@ void Follower::Free(const Chunk& chunk) {
 // Puts free chunks into the ring: each into the slot of a ticket to come, and only when the ticket
 // that had the slot a lap before has its chunk.
 void Follower::RefillRing() {
-  uint64_t ticket = header_->freed.load(std::memory_order_relaxed);
-  uint32_t count = header_->chunk_count;
+  if (!IsIntact()) return;
+  uint64_t ticket = freed_;
+  uint32_t count = chunk_count_;
   size_t put = 0;
   for (; put < free_.size(); ++put, ++ticket) {
     if (!waiting_.empty() && ticket - count >= waiting_.front().number) break;
-    SessionRing(header_)[ticket % count].store(RingSlot(ticket / count + 1, free_[put]),
-                                               std::memory_order_release);
+    ring_[ticket % count].store(RingSlot(ticket / count + 1, free_[put]),
+                                std::memory_order_release);
   }
   if (put == 0) return;
   free_.erase(free_.begin(), free_.begin() + static_cast<ptrdiff_t>(put));
+  freed_ = ticket;
   header_->freed.store(ticket, std::memory_order_release);
   header_->freed_futex.fetch_add(1, std::memory_order_seq_cst);
   if (header_->starving.load(std::memory_order_seq_cst) != 0) {
@@ -337,11 +360,11 @@ void Follower::RefillRing() {
 
 // More threads than chunks: each holds one, however little it writes.
 void Follower::AddChunks() {
-  uint64_t left = header_->freed.load(std::memory_order_relaxed) -
-                  std::min(header_->claimed.load(std::memory_order_relaxed),
-                           header_->freed.load(std::memory_order_relaxed));
+  if (broken_) return;
+  uint64_t left =
+      freed_ - std::min(header_->claimed.load(std::memory_order_relaxed), freed_);
   if (left > kMoreChunks / 4 || !free_.empty()) return;
-  for (uint32_t i = 0; i < kMoreChunks && fresh_ < header_->chunk_count; ++i) {
+  for (uint32_t i = 0; i < kMoreChunks && fresh_ < chunk_count_; ++i) {
     free_.push_back(fresh_++);
   }
   RefillRing();
@@ -352,6 +375,9 @@ size_t Follower::Merge(EventSink* sink, bool drain) {
   uint64_t bound = drain ? kNever : now - margin_;
   draining_ = drain;
   TakeChunks();
+  if (broken_) {
+    for (auto& [thread, stream] : streams_) stream->dead = true;
+  }
   std::vector<Stream*> ready;
   for (auto& [thread, stream] : streams_) {
     uint64_t unbound = kNever;
@@ -412,6 +438,7 @@ size_t Follower::Poll(EventSink* sink) {
 
 // Threads that are gone leave chunks behind.
 void Follower::FreeDead() {
+  if (broken_) return;
   looked_for_dead_ = clock_->Ticks();
   std::vector<uint32_t> done;
   for (auto& [thread, stream] : streams_) {

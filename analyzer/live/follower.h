@@ -57,6 +57,9 @@ class Follower {
   // Hands on everything there is, complete or not: the writers are gone or stopped.
   void Drain(EventSink* sink);
 
+  // The traced program has overwritten the session: what came after is lost.
+  bool broken() const { return broken_; }
+
  private:
   struct Chunk {
     uint32_t index;
@@ -111,9 +114,21 @@ class Follower {
   size_t Merge(EventSink* sink, bool drain);
   void FreeDead();
 
+  ChunkHeader* ChunkAt(uint32_t index) {
+    return reinterpret_cast<ChunkHeader*>(reinterpret_cast<char*>(first_chunk_) +
+                                          uint64_t{index} * kChunkSize);
+  }
+  bool IsIntact();
+
   SessionHeader* header_;
   int fd_;
   const TraceClock* clock_;
+  // As the session was made: the program can overwrite what the header says.
+  const uint32_t chunk_count_;
+  std::atomic<uint64_t>* const ring_;
+  ChunkHeader* const first_chunk_;
+  uint64_t freed_;
+  bool broken_ = false;
   uint64_t taken_ = 0;  // tickets whose chunk we know
   struct Ticket {
     uint64_t number;

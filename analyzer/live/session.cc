@@ -57,6 +57,7 @@ struct LiveSession::Impl {
     int pidfd;
   };
   absl::flat_hash_map<int32_t, Known> living;  // by pid
+  size_t header_bytes = 0;  // of the mapping
   absl::flat_hash_map<int32_t, uint32_t> ids;  // pid -> latest trace id, of the dead too
   bool heard = false;
   absl::Duration sleep = absl::ZeroDuration();
@@ -75,7 +76,7 @@ struct LiveSession::Impl {
     if (fd >= 0) close(fd);
     if (header != nullptr) {
       header->analyzer_state.store(static_cast<uint32_t>(AnalyzerState::kGone));
-      munmap(header, header->file_bytes);
+      munmap(header, header_bytes);
     }
     if (!path.empty()) unlink(path.c_str());
   }
@@ -164,6 +165,7 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
   std::string error;
   size_t bytes = config.bytes == 0 ? kDefaultSessionSize : config.bytes;
   impl->header = CreateSession(path, bytes, ChooseClock(), &error, kStock);
+  if (impl->header != nullptr) impl->header_bytes = impl->header->file_bytes;
   if (impl->header == nullptr) {
     return absl::ResourceExhaustedError(absl::StrCat("The trace cannot be set up: ", error, "."));
   }
@@ -350,8 +352,8 @@ void LiveSession::Finish(EventSink* sink, FinishReason reason) {
   Event coverage;
   coverage.kind = EventKind::kCoverage;
   coverage.time = self.Now();
-  coverage.a = self.header->lost.load();
-  coverage.b = self.header->untraced_execs.load();
+  coverage.a = self.follower->broken() ? 1 : self.header->lost.load();
+  coverage.b = self.follower->broken() ? 0 : self.header->untraced_execs.load();
   sink->Take(coverage);
   Event finish;
   finish.kind = EventKind::kFinish;
