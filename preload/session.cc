@@ -22,6 +22,7 @@
 #include "preload/recorder.h"
 #include "preload/streams.h"
 #include "preload/threads.h"
+#include "preload/valgrind.h"
 
 extern "C" void* __libc_stack_end;
 
@@ -141,6 +142,7 @@ void Start(int, char**, char**) {
     session.chunks = nullptr;
     return;
   }
+  session.valgrind = AskValgrind(ValgrindRequest::kIsRunning) != 0;
   session.process = session.header->next_process.fetch_add(1);
   TakeIdentity(thread, session.process);
   thread->stack_end = session.stack_end;

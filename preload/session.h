@@ -19,6 +19,7 @@ struct Session {
   bool payload;   // kOptionPayload
   bool threaded;  // a second thread was started, ever
   bool child_of_threads;  // forked by a process that had started a second thread
+  bool valgrind;          // runs under Valgrind
   bool loads_pending;  // dlopen was called, and kModules not yet written
   uint32_t process;    // this process's id in the trace
 

@@ -11,6 +11,7 @@
 #include "preload/hello.h"
 #include "preload/raw.h"
 #include "preload/recorder.h"
+#include "preload/valgrind.h"
 
 namespace ipctrace {
 namespace {
@@ -31,7 +32,9 @@ uint64_t ReadableBytes(const ThreadState* thread, uint64_t sp) {
 
 }  // namespace
 
-uint64_t MixCallers(const ThreadState* thread, uint64_t key, uint64_t sp) {
+namespace {
+
+uint64_t Mix(const ThreadState* thread, uint64_t key, uint64_t sp) {
   const uint64_t start = session.exe_start;
   const uint64_t bytes = session.exe_bytes;
   uint64_t words = ReadableBytes(thread, sp) / 8;
@@ -56,6 +59,22 @@ uint64_t MixCallers(const ThreadState* thread, uint64_t key, uint64_t sp) {
   }
   for (; word != end; ++word) mix(*word);
   return key;
+}
+
+// To look at words that were never written is a mistake elsewhere, and Memcheck says so.
+uint64_t MixUnderValgrind(const ThreadState* thread, uint64_t key, uint64_t sp) {
+  AskValgrind(ValgrindRequest::kChangeErrorDisablement, 1);
+  uint64_t mixed = Mix(thread, key, sp);
+  AskValgrind(ValgrindRequest::kMakeDefined, reinterpret_cast<uint64_t>(&mixed), sizeof(mixed));
+  AskValgrind(ValgrindRequest::kChangeErrorDisablement, ~uint64_t{0});
+  return mixed;
+}
+
+}  // namespace
+
+uint64_t MixCallers(const ThreadState* thread, uint64_t key, uint64_t sp) {
+  if (__builtin_expect(session.valgrind, 0)) return MixUnderValgrind(thread, key, sp);
+  return Mix(thread, key, sp);
 }
 
 uint32_t FailureStack(ThreadState* thread, const Record* owner, uint64_t sp) {

@@ -14,7 +14,7 @@ def tool_test(name, timeout = "moderate", data = []):
         srcs = [name + ".py"],
         args = ["$(rootpath //:ipctrace)"],
         data = native.glob(["programs/*"]) + data + [
-            ":helpers",
+            "//tests:helpers",
             "//:ipctrace",
             "//:libipctrace.so",
             "//samples:lecture_samples",
