@@ -1,5 +1,6 @@
 // ipctrace show: the events of a kept trace, one a line.
 #include <arpa/inet.h>
+#include <fcntl.h>
 #include <netinet/in.h>
 #include <stddef.h>
 #include <stdio.h>
@@ -210,6 +211,7 @@ Json Arguments(const Event& event, const Blobs& blobs) {
       arguments[names[i]] = static_cast<int64_t>(values[i]);
     }
   }
+  if (op == Op::kHello || op == Op::kChildStart) arguments["process"] = event.process;
   if (op == Op::kSocketpair) {
     arguments["fds"] = {static_cast<int32_t>(event.c), static_cast<int32_t>(event.c >> 32)};
   }
@@ -263,8 +265,20 @@ Json Arguments(const Event& event, const Blobs& blobs) {
         }
         break;
       }
+      case BlobTag::kFds: {
+        Json& fds = arguments["open"] = Json::array();
+        for (size_t at = 0; at + sizeof(FdFact) <= bytes.size(); at += sizeof(FdFact)) {
+          FdFact fact;
+          memcpy(&fact, bytes.data() + at, sizeof(fact));
+          fds.push_back({{"fd", fact.fd},
+                         {"mode", fact.mode},
+                         {"inode", fact.inode},
+                         {"flags", fact.status},
+                         {"close_on_exec", (fact.fd_flags & FD_CLOEXEC) != 0}});
+        }
+        break;
+      }
       case BlobTag::kModules:
-      case BlobTag::kFds:
       case BlobTag::kStack:
       case BlobTag::kDispositions:
         break;
