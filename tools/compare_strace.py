@@ -29,6 +29,31 @@ import tempfile
 # Bazel runs a test from the top, under another name.
 TOP = os.getcwd() if "TEST_SRCDIR" in os.environ else os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
+MESSAGES = r'''#define _GNU_SOURCE
+#include <assert.h>
+#include <err.h>
+#include <errno.h>
+#include <error.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(int argc, char **argv) {
+  errno = ENOENT; warn("w %d", 1); warnx("x %s", "y"); errno = EPERM; warn(NULL); warnx(NULL);
+  printf("before"); error(0, EBADF, "e %d", 5); error(0, 0, "plain");
+  error_at_line(0, EPERM, "file.c", 12, "at %s", "line"); error_at_line(0, 0, NULL, 12, "nofile");
+  errno = EAGAIN; error(0, 0, "%m"); perror("p"); psignal(SIGPIPE, "s"); psignal(3, NULL);
+  if (fork() == 0) err(3, "gone %d", 4);
+  wait(NULL);
+  if (fork() == 0) errx(5, "gone");
+  wait(NULL);
+  if (fork() == 0) error(6, 1, "gone");
+  wait(NULL);
+  if (fork() == 0) assert(argc == 77);
+  wait(NULL);
+  return 0;
+}
+'''
 WAIT = "i=0; until {}; do sleep 0.1; i=$((i+1)); [ $i -lt 100 ] || break; done"
 # Name, and the shell command that is run in an empty folder. What is not installed is passed over.
 CORPUS = [
@@ -54,6 +79,7 @@ CORPUS = [
     ("popen", "gcc -w -x c -o a - <<'E'\n#include <stdio.h>\nint main(void) { char line[9];"
                   " FILE *f = popen(\"echo x\", \"r\"); fgets(line, 9, f); pclose(f);"
                   " f = popen(\"cat\", \"w\"); fputs(line, f); return pclose(f); }\nE\nexec ./a"),
+    ("messages", f"gcc -w -x c -o messages - <<'E'\n{MESSAGES}E\n./messages 2>&1 | cat"),
     ("tmux", "unset TMUX; tmux -S ./socket -f /dev/null new-session -d 'echo in a terminal; cat > out' && "
              "tmux -S ./socket send-keys x Enter C-d; tmux -S ./socket kill-server; true"),
     ("http.server", "/usr/bin/python3 -m http.server --bind 127.0.0.1 8731 & s=$!; " +
