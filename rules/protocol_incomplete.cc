@@ -1,52 +1,13 @@
 // protocol-incomplete: a conversation that ended outside a final state of its protocol. How
 // conversations are followed is in analyzer/protocol.
-#include "analyzer/model/rule.h"
-#include "analyzer/protocol/tracker.h"
+#include "analyzer/protocol/protocol_rule.h"
 
 namespace ipctrace {
 namespace {
 
-class ProtocolIncomplete : public Rule {
+class ProtocolIncomplete : public protocol::ProtocolRule {
  public:
-  bool Watches(Op op) const override { return protocol::Tracker::Watches(op); }
-  void DidEnter(const Act& act) override {
-    if (Drives()) tracker_->DidEnter(act);
-  }
-  void DidLeave(const Act& act) override {
-    if (Drives()) tracker_->DidLeave(act);
-  }
-  void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how, const Act& act) override {
-    if (Drives()) tracker_->WillClose(descriptor, act);
-  }
-  void WillEnd(const Process& process) override {
-    if (Drives()) tracker_->WillEnd(process);
-  }
-  void DidFinish() override {
-    if (Drives()) tracker_->DidFinish();
-  }
-
- private:
-  // Whether the tracker, which both rules share, is this one's to drive.
-  bool Drives() {
-    if (protocol::LoadedProtocols().empty()) return false;
-    if (tracker_ == nullptr) {
-      tracker_ = protocol::Tracker::Of(&model());
-      tracker_->on_incomplete = [this](const protocol::Complaint& complaint) {
-        Finding finding;
-        finding.message = complaint.message;
-        finding.fix = complaint.fix;
-        finding.site = complaint.site;
-        finding.cause_stack = complaint.cause_stack;
-        finding.story = complaint.story;
-        finding.picture = complaint.picture;
-        finding.subjects = complaint.subjects;
-        Report(std::move(finding));
-      };
-    }
-    return tracker_->DrivenBy(this);
-  }
-
-  std::shared_ptr<protocol::Tracker> tracker_;
+  ProtocolIncomplete() : ProtocolRule(&protocol::Tracker::on_incomplete) {}
 };
 
 REGISTER_RULE(ProtocolIncomplete, "protocol-incomplete", Severity::kWarning, {});

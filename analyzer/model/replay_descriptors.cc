@@ -309,15 +309,10 @@ void Replay::CloseEntered(Act& act) {
   switch (act.op) {
     case Op::kClose:
     case Op::kDirClose:
-      if (act.descriptor != nullptr) Remove(act.descriptor, Death::kClosed, act);
-      return;
     case Op::kStreamClose:
-    case Op::kPclose: {
-      // What it still has to write is counted when it returns; the descriptor goes now.
-      if (act.descriptor != nullptr) Remove(act.descriptor, Death::kClosed, act);
-      return;
-    }
+    case Op::kPclose:
     case Op::kStreamReopen:
+      // What a stream still has to write is counted when it returns; the descriptor goes now.
       if (act.descriptor != nullptr) Remove(act.descriptor, Death::kClosed, act);
       return;
     case Op::kDup2:

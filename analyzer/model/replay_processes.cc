@@ -34,15 +34,7 @@ void Name(Process& process, const Act& act) {
                                                  : process.argv[0]);
 }
 
-bool InAnExec(const Process& process) {
-  for (const Thread* thread : process.threads) {
-    for (const auto& act : thread->open) {
-      if (act->op == Op::kExec) return true;
-    }
-  }
-  return false;
-}
-
+// The exec that one of its threads is in; null: none is.
 const Act* OpenExec(const Process& process) {
   for (const Thread* thread : process.threads) {
     for (const auto& act : thread->open) {
@@ -187,7 +179,7 @@ void Replay::Hello(Act& act, uint32_t trace_id) {
   Process* process = known == m.alive_.end() ? nullptr : known->second;
   std::vector<FdFact> facts = Facts(act);
   auto ppid = static_cast<int32_t>(act.a);
-  if (process != nullptr && process->traced && !InAnExec(*process) && process->ppid != ppid &&
+  if (process != nullptr && process->traced && OpenExec(*process) == nullptr && process->ppid != ppid &&
       process->ppid != 0) {
     EndProcess(*process, EndKind::kUnknown, 0);  // its pid was given out again
     process = nullptr;
