@@ -43,32 +43,47 @@ class PipeDataLost : public Rule {
  private:
   static constexpr size_t kManyPipes = 1000;
 
+  struct Use {
+    bool reads = false;
+    bool writes = false;
+  };
+
   struct Lost {
     std::shared_ptr<Descriptor> end;
     Site site;
     Death how = Death::kAlive;
-    bool used_both = false;
+    Use use;
   };
 
-  // A read end goes. If it is the last one, it may take bytes with it; whether it did is known for
-  // sure only in the end, when all writes have been seen to return.
+  // A read end goes. The loss is the last reader's: an end that its process never reads from, such
+  // as the one that a writer still has from before the fork, may go before or after, as the
+  // scheduler will. Whether bytes were lost is known for sure only in the end, when all writes have
+  // been seen to return.
   void Leaves(const std::shared_ptr<Descriptor>& descriptor, const Site& site, Death how) {
     const Object& object = *descriptor->object();
     if (!object.IsPipe() || !descriptor->description->readable()) return;
-    if (object.queue.written == 0 && Writers(object).empty()) return;
     const Process* process = descriptor->process;
+    bool last = true;
     for (const auto& other : Readers(object)) {
       if (other == descriptor) continue;
-      if (how == Death::kExit && other->process == process) continue;
+      if (other->process != process) last = false;
+      if (other->process == process && how != Death::kExit) return;
+    }
+    Use use = UseBy(*process, object);
+    auto known = lost_.find(object.id);
+    if (known != lost_.end()) {
+      if (known->second.use.reads && !use.reads) return;
+    } else if (!last && !use.reads) {
       return;
     }
-    if (object.queue.Unread() == 0 && Writers(object).empty()) {
+    if (object.queue.written == 0 && Writers(object).empty()) return;
+    if (last && object.queue.Unread() == 0 && Writers(object).empty()) {
       lost_.erase(object.id);
       return;
     }
     Lost& lost = lost_[object.id];
     if (lost.end != nullptr && lost.end->process == process && lost.site.time == site.time) return;
-    lost = {descriptor, site, how, UsesBoth(*process, object)};
+    lost = {descriptor, site, how, use};
     if (lost_.size() > kManyPipes) Forget();
   }
 
@@ -80,23 +95,27 @@ class PipeDataLost : public Rule {
     });
   }
 
-  static bool UsesBoth(const Process& process, const Object& object) {
-    bool reads = false, writes = false;
+  // What the process has done with its ends of the pipe.
+  static Use UseBy(const Process& process, const Object& object) {
+    Use use;
     auto look = [&](const Descriptor& each) {
       if (each.object().get() != &object) return;
-      reads |= each.usage.reads > 0 || each.usage.read_bytes > 0;
-      writes |= each.usage.writes > 0 || each.usage.write_bytes > 0;
+      use.reads |= each.usage.reads > 0 || each.usage.read_bytes > 0;
+      use.writes |= each.usage.writes > 0 || each.usage.write_bytes > 0;
     };
     for (const auto& [fd, each] : process.table) look(*each);
     for (const auto& [fd, each] : process.gone) look(*each);
-    return writes && (reads || object.queue.last_writer == process.id);
+    use.writes |= object.queue.last_writer == process.id;
+    return use;
   }
 
   void Judge(const Lost& lost) {
     const Object& object = *lost.end->object();
     const Process& reader = *lost.end->process;
     const Queue& queue = object.queue;
-    if (object.outside || queue.Unread() == 0 || !queue.last_write || lost.used_both) return;
+    if (object.outside || queue.Unread() == 0 || !queue.last_write ||
+        (lost.use.reads && lost.use.writes))
+      return;
     if (!Readers(object).empty()) return;
     if (queue.last_writer == reader.id) return;
     for (const Process* each : model().processes()) {

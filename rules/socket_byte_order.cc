@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "analyzer/model/model.h"
 #include "analyzer/model/rule.h"
@@ -54,7 +55,8 @@ class SocketByteOrder : public Rule {
       case Op::kBind: {
         int port = PortOf(act.Blob(BlobTag::kPeer));
         if (!act.failed()) binds_.push_back({object, port, act.site(), act.descriptor});
-        if (port != 0 && WellKnown(Swapped(port)) && !WellKnown(port)) {
+        if (port == 0) granted_.insert(PortOf(act.Blob(BlobTag::kLocal)));
+        if (LooksSwapped(port, *act.process)) {
           Report(Wrong(act.site(), act.descriptor, "bind", port));
         }
         return;
@@ -76,6 +78,16 @@ class SocketByteOrder : public Rule {
     std::shared_ptr<Descriptor> descriptor;
   };
 
+  // Nobody would have chosen this port, but its mirror image. Not so where the kernel chose it (a
+  // server that binds again to the port it was given) or the user, on the command line.
+  bool LooksSwapped(int port, const Process& process) const {
+    if (port == 0 || !WellKnown(Swapped(port)) || WellKnown(port) || granted_.contains(port)) {
+      return false;
+    }
+    std::string text = absl::StrCat(port);
+    return std::find(process.argv.begin(), process.argv.end(), text) == process.argv.end();
+  }
+
   std::shared_ptr<Object> ListenerOn(int port) const {
     std::string ending = absl::StrCat(":", port);
     for (const auto& each : listeners_) {
@@ -93,7 +105,7 @@ class SocketByteOrder : public Rule {
     if (port == 0 || Swapped(port) == port || ListenerOn(port) != nullptr) return;
     auto meant = ListenerOn(Swapped(port));
     if (meant == nullptr) {
-      if (WellKnown(Swapped(port)) && !WellKnown(port)) {
+      if (LooksSwapped(port, *act.process)) {
         Report(Wrong(act.site(), act.descriptor, "connect", port));
       }
       return;
@@ -132,6 +144,7 @@ class SocketByteOrder : public Rule {
   }
 
   std::vector<Bind> binds_;
+  absl::flat_hash_set<int> granted_;  // ports that the kernel chose
   std::vector<std::weak_ptr<Object>> listeners_;
 };
 

@@ -159,9 +159,9 @@ def native_status(end):
     return end if isinstance(end, int) else -getattr(signal, end)
 
 
-def check_traced(sample, program, folder, ipctrace, lines_known):
+def check_traced(sample, program, folder, ipctrace, lines_known, env=None):
     run = tool.traced(ipctrace, [program, *sample.words("ARGS")], stdin=sample.stdin(), cwd=folder,
-                      options=sample.options(), timeout=30)
+                      options=sample.options(), timeout=30, env=env)
     if run.report is None:
         return [f"no report; status {run.status}; {run.stderr.decode(errors='replace')}"]
     problems = compare(sample, run.findings, lines_known)

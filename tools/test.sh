@@ -22,7 +22,7 @@ done
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-bazel test -c opt --keep_going --test_summary=short $targets "$@" 2>&1 | tee "$log"
+bazel test -c opt --keep_going --test_summary=short --test_output=errors $targets "$@" 2>&1 | tee "$log"
 status=${PIPESTATUS[0]}
 
 # The summary has a line for each test: its label, and PASSED, FAILED, TIMEOUT, NO STATUS ...
