@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs the samples under many schedules: the findings must be the same in each.
 
-  tools/jitter.py [--ipctrace=PATH] [--rounds=N] [--seed=N] [--jobs=N] [SAMPLE...]
+  tools/jitter.py [--ipctrace=PATH] [--rounds=N] [--seed=N] [--jobs=N]
+                  [--longest-us=N] [--all] [SAMPLE...]
 
 A preloaded library (tests/jitter) delays calls by chance. A sample whose findings then are not what
 its comments say is printed with its seed; the last line is `N runs, N failed`. Without a SAMPLE, all
@@ -38,6 +39,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seed", type=int, default=random.randrange(1, 1 << 30))
     parser.add_argument("--jobs", type=int, default=4)
+    parser.add_argument("--longest-us", type=int, default=20000, help="of a delay, in microseconds")
     parser.add_argument("--all", action="store_true", help="also those that are about time")
     parser.add_argument("samples", nargs="*")
     arguments = parser.parse_args()
@@ -59,7 +61,8 @@ def main():
 
         def run(job):
             sample, program, seed = job
-            env = dict(os.environ, LD_PRELOAD=jitter, IPCTRACE_JITTER_SEED=str(seed))
+            env = dict(os.environ, LD_PRELOAD=jitter, IPCTRACE_JITTER_SEED=str(seed),
+                       IPCTRACE_JITTER_US=str(arguments.longest_us))
             with tempfile.TemporaryDirectory() as place:
                 problems = run_sample.check_traced(sample, program, place, arguments.ipctrace,
                                                    lines_known=True, env=env)

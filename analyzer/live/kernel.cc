@@ -3,8 +3,10 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 
@@ -15,18 +17,64 @@
 namespace ipctrace {
 namespace {
 
-// The fields of /proc/.../stat from the third on; empty where there are none to read.
-std::string FieldsOf(const std::string& path) {
+// The file's text, up to a kilobyte; empty where there is none to read.
+std::string TextOf(const std::string& path) {
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return "";
   char text[1024];
   ssize_t length = read(fd, text, sizeof(text));
   close(fd);
-  if (length <= 0) return "";
-  std::string line(text, static_cast<size_t>(length));
+  return length <= 0 ? "" : std::string(text, static_cast<size_t>(length));
+}
+
+// The fields of /proc/.../stat from the third on; empty where there are none to read.
+std::string FieldsOf(const std::string& path) {
+  std::string line = TextOf(path);
   // The name, in parentheses, may itself hold any character.
   size_t end = line.rfind(") ");
   return end == std::string::npos ? "" : line.substr(end + 2);
+}
+
+// The system calls in which an act of this op waits; none where it is not known which.
+struct WaitingCalls {
+  std::vector<long> numbers;
+  bool on_descriptor = true;  // the first argument is the descriptor
+};
+WaitingCalls WaitingCallsOf(Op op) {
+  switch (op) {
+    case Op::kRead:
+    case Op::kStreamRead:
+      return {{SYS_read, SYS_readv, SYS_recvfrom, SYS_recvmsg, SYS_recvmmsg}};
+    case Op::kWrite:
+    case Op::kStreamWrite:
+    case Op::kStreamClose:
+      return {{SYS_write, SYS_writev, SYS_sendto, SYS_sendmsg, SYS_sendmmsg, SYS_vmsplice}};
+    case Op::kExit:  // which of the streams is not known
+      return {{SYS_write, SYS_writev}, false};
+    case Op::kPoll:
+      return {{SYS_poll, SYS_ppoll, SYS_select, SYS_pselect6, SYS_restart_syscall}, false};
+    case Op::kEpollWait:
+      return {{SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_pwait2}};
+    case Op::kWait:
+      return {{SYS_wait4, SYS_waitid}, false};
+    case Op::kSystem:
+    case Op::kPclose:
+      return {{SYS_wait4}, false};
+    case Op::kThreadJoin:
+    case Op::kMutexLock:
+      return {{SYS_futex}, false};
+    case Op::kLockFile:
+      return {{SYS_flock, SYS_fcntl}};
+    case Op::kAccept:
+      return {{SYS_accept, SYS_accept4}};
+    case Op::kConnect:
+      return {{SYS_connect}};
+    case Op::kOpen:
+    case Op::kStreamOpen:
+      return {{SYS_open, SYS_openat, SYS_openat2}, false};
+    default:
+      return {{}, false};
+  }
 }
 
 // The state letter; '\0' where there is none.
@@ -37,9 +85,22 @@ char StateOf(const std::string& path) {
 
 }  // namespace
 
-bool Sleeps(int32_t pid, int32_t tid) {
-  char state = StateOf(absl::StrCat("/proc/", pid, "/task/", tid, "/stat"));
-  return state == 'S' || state == 'D';
+bool WaitsIn(int32_t pid, int32_t tid, Op op, int fd) {
+  std::string task = absl::StrCat("/proc/", pid, "/task/", tid);
+  char state = StateOf(task + "/stat");
+  if (state != 'S' && state != 'D') return false;
+  WaitingCalls calls = WaitingCallsOf(op);
+  // "0 0x3 0x7ffe... ...": the number and its arguments. "-1 ..." in none, "running" not asleep.
+  std::vector<std::string> words = absl::StrSplit(TextOf(task + "/syscall"), ' ');
+  long number;
+  if (calls.numbers.empty() || words[0].empty()) return true;
+  if (!absl::SimpleAtoi(words[0], &number)) return false;
+  if (std::find(calls.numbers.begin(), calls.numbers.end(), number) == calls.numbers.end()) {
+    return false;
+  }
+  uint64_t first;
+  return !calls.on_descriptor || fd < 0 || words.size() < 2 ||
+         (absl::SimpleHexAtoi(words[1], &first) && static_cast<int>(first) == fd);
 }
 
 int EndStatus(int32_t pid) {
@@ -73,7 +134,8 @@ std::vector<Holder> HoldersOf(const absl::flat_hash_set<uint64_t>& inodes) {
       target[length] = '\0';
       // "pipe:[123]" or "socket:[123]"
       const char* bracket = strchr(target, '[');
-      if (bracket == nullptr || (strncmp(target, "pipe:", 5) != 0 && strncmp(target, "socket:", 7) != 0)) {
+      if (bracket == nullptr ||
+          (strncmp(target, "pipe:", 5) != 0 && strncmp(target, "socket:", 7) != 0)) {
         continue;
       }
       uint64_t inode = strtoull(bracket + 1, nullptr, 10);

@@ -6,11 +6,15 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "preload/trace/ops.h"
 
 namespace ipctrace {
 
-// Whether the thread sleeps in the kernel (state S or D), rather than runs, is stopped or is gone.
-bool Sleeps(int32_t pid, int32_t tid);
+// Whether the thread sleeps in a system call that an act of this op waits in, on this descriptor
+// (-1: the op waits for none). Not so when it runs, is stopped or gone, or sleeps in something
+// else: in a page fault, or in what another preloaded library does before it makes the call. Where
+// the kernel does not let the system call be read (ptrace(2) may be forbidden), any sleep counts.
+bool WaitsIn(int32_t pid, int32_t tid, Op op, int fd);
 
 // Processes that hold a pipe or socket with one of these inodes, as (inode, pid). Processes whose
 // descriptors may not be read are left out.

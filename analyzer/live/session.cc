@@ -5,13 +5,13 @@
 #include <linux/futex.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
-#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -57,7 +57,7 @@ struct LiveSession::Impl {
     int pidfd;
   };
   absl::flat_hash_map<int32_t, Known> living;  // by pid
-  size_t header_bytes = 0;  // of the mapping
+  size_t header_bytes = 0;                     // of the mapping
   absl::flat_hash_map<int32_t, uint32_t> ids;  // pid -> latest trace id, of the dead too
   bool heard = false;
   absl::Duration sleep = absl::ZeroDuration();
@@ -108,7 +108,7 @@ struct LiveSession::Impl {
     if (it == living.end()) return;
     Known gone = it->second;
     living.erase(it);
-    close(gone.pidfd);  // leaves the epoll set with it
+    close(gone.pidfd);                                    // leaves the epoll set with it
     follower->DidDie(gone.process, pid, EndStatus(pid));  // others may appear meanwhile
   }
 
@@ -119,7 +119,8 @@ struct LiveSession::Impl {
     event.kind = EventKind::kRun;
     timespec now;
     clock_gettime(CLOCK_REALTIME, &now);
-    event.a = static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
+    event.a =
+        static_cast<uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<uint64_t>(now.tv_nsec);
     std::string argv;
     for (const std::string& word : config.argv) absl::StrAppend(&argv, word, std::string(1, '\0'));
     event.blobs.emplace_back(BlobTag::kArgv, std::move(argv));
@@ -154,7 +155,8 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
                                                                  const SessionConfig& config) {
   auto impl = std::make_unique<Impl>();
   impl->config = config;
-  // A limit on file sizes is meant for the program; and each process of it takes one descriptor here.
+  // A limit on file sizes is meant for the program; and each process of it takes one descriptor
+  // here.
   for (auto resource : {RLIMIT_FSIZE, RLIMIT_NOFILE}) {
     rlimit limit;
     if (getrlimit(resource, &limit) == 0) {
@@ -203,12 +205,15 @@ absl::Duration LiveSession::Step(EventSink* sink) {
   return self.sleep;
 }
 
-// Whether the kernel agrees that the threads sleep and that nobody unknown holds what they wait for.
+// Whether the kernel agrees that the threads wait where the model says, and that nobody unknown
+// holds what they wait for.
 bool LiveSession::Impl::Verify(const Model& model, const std::vector<const Thread*>& threads,
                                EventSink* sink) {
   std::vector<uint32_t> ids;
   for (const Thread* thread : threads) {
-    if (!Sleeps(thread->process->pid, thread->tid)) return false;
+    const Act* act = thread->current();
+    int fd = act->descriptor != nullptr ? act->descriptor->number : -1;
+    if (!WaitsIn(thread->process->pid, thread->tid, act->op, fd)) return false;
     ids.push_back(thread->id);
   }
   Deadlock deadlock = DeadlockOf(model, ids);
@@ -221,7 +226,8 @@ bool LiveSession::Impl::Verify(const Model& model, const std::vector<const Threa
       auto& entry = expected[object->inode];
       entry.first = object;
       for (const Description* description : object->descriptions) {
-        for (const Descriptor* holder : description->holders) entry.second.insert(holder->process->pid);
+        for (const Descriptor* holder : description->holders)
+          entry.second.insert(holder->process->pid);
       }
     }
   }
