@@ -136,11 +136,17 @@ void Tracing::Take(const Event& event) {
 
 Report Tracing::MakeReport(FinishReason reason) {
   Report report = BuildReport(model(), store_, &stacks_, reason);
-  if (const size_t count = protocol::Tracker::WithoutPayload(); count > 0) {
+  // With both rules off nobody has judged anything, and nobody wanted to.
+  if (!Enabled(options_.checks, "protocol-violation") && !Enabled(options_.checks, "protocol-incomplete"))
+    return report;
+  const auto tracker = protocol::Tracker::Of(&model());
+  if (const size_t count = tracker->WithoutPayload(); count > 0) {
     report.problems.push_back(absl::StrCat(
         count, count == 1 ? " conversation" : " conversations",
         " cannot be held against the protocol: the trace has only the first bytes of what was sent "
         "(record it with run --protocol=FILE or --payload=full)"));
+  } else {
+    for (std::string& phrase : tracker->Unjudged()) report.coverage.holes.push_back(std::move(phrase));
   }
   return report;
 }

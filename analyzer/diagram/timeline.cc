@@ -466,13 +466,13 @@ absl::Status ReadDiagram(const std::string& trace, const Cut& cut, Diagram* diag
   rules.Add(std::move(owned), &model);
   model.SetRules(&rules);
   const auto tracker = protocol::Tracker::Of(&model);
-  tracker->listener = recorder;
+  tracker->SetListener(recorder);
   Feed feed(&model);
   const absl::Status status = ReadEventLog(trace, &feed);
   if (!status.ok() && status.code() != absl::StatusCode::kDataLoss) return status;
   recorder->Draw(diagram);
   if (coverage != nullptr) *coverage = tracker->coverage();
-  tracker->listener = nullptr;
+  tracker->SetListener(nullptr);
   return status;
 }
 

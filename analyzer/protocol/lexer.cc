@@ -150,7 +150,8 @@ class Lexer {
           default:
             if (token.kind != Token::kBad) {
               token.kind = Token::kBad;
-              token.text = "a string knows the escapes \\n \\r \\t \\0 \\\\ \\\" \\xHH, and no other";
+              token.text =
+                  "a string knows the escapes \\n \\r \\t \\0 \\\\ \\\" \\xHH, and no other";
             }
         }
       }
@@ -184,8 +185,8 @@ class Lexer {
   }
 
   void Symbol(Token& token) {
-    static constexpr std::string_view kSymbols[] = {"->", "==", "!=", "<=", ">=", "<", ">", "=", "(",
-                                                    ")",  ",",  ".",  "+",  "-",  "*", ":"};
+    static constexpr std::string_view kSymbols[] = {"->", "==", "!=", "<=", ">=", "<", ">", "=",
+                                                    "(",  ")",  ",",  ".",  "+",  "-", "*", ":"};
     token.kind = Token::kSymbol;
     for (const std::string_view symbol : kSymbols) {
       if (text_.substr(at_, symbol.size()) != symbol) continue;

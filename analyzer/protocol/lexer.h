@@ -13,7 +13,7 @@ namespace ipctrace::protocol {
 struct Token {
   enum Kind : uint8_t { kWord, kNumber, kString, kPattern, kSymbol, kEnd /* of a line */, kBad };
   Kind kind = kEnd;
-  std::string text;   // a string's bytes, a pattern without its slashes; of kBad: what is wrong
+  std::string text;  // a string's bytes, a pattern without its slashes; of kBad: what is wrong
   int64_t number = 0;
   Place place;
   size_t begin = 0, end = 0;  // in the file

@@ -68,8 +68,15 @@ class Machine {
     Bindings bindings;
     Nanos time;
   };
-  struct Scope;
+  // What names mean while a transition is tried.
+  struct Scope {
+    int message = -1;                   // that came
+    const Bindings* came = nullptr;     // what it binds
+    int answered = -1;                  // the kind of message it answers
+    const Bindings* request = nullptr;  // what that one bound
+  };
   bool Match(const Message& message, const Frame& frame, Bindings* bindings) const;
+  bool Holds(const Guard& guard, const Scope& scope) const;
   Value Evaluate(const Expression& expression, const Scope& scope) const;
   std::string Explain(const Guard& guard, const Scope& scope) const;
   void Names(const Expression& expression, const Scope& scope, std::vector<std::string>* seen,
@@ -84,8 +91,8 @@ class Machine {
   int last_message_ = -1;
   bool abandoned_ = false;  // a side has closed though it was its turn
   Bindings variables_;
-  std::vector<Bindings> last_;                       // by message
-  std::vector<std::deque<Remembered>> remembered_;   // by message
+  std::vector<Bindings> last_;                      // by message
+  std::vector<std::deque<Remembered>> remembered_;  // by message
 };
 
 // The first bytes of a message, escaped, in quotes, with its length where it is cut.

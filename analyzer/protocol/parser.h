@@ -12,6 +12,9 @@
 
 namespace ipctrace::protocol {
 
+// A larger file is refused.
+inline constexpr size_t kMostProtocolBytes = size_t{1} << 20;
+
 struct Remark {
   Place place;
   std::string text;  // for an error: what was expected, and what stands there

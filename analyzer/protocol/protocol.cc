@@ -21,6 +21,12 @@ void SetLoadedProtocols(std::vector<std::shared_ptr<const Protocol>> protocols) 
   Loaded() = std::move(protocols);
 }
 
+const char* Role::Word(Plays plays) {
+  static constexpr const char* kWords[] = {"",      "connects", "accepts", "writes",
+                                           "reads", "parent",   "child"};
+  return kWords[plays];
+}
+
 std::string Framing::Words() const {
   switch (kind) {
     case kLine:
@@ -31,7 +37,9 @@ std::string Framing::Words() const {
       return absl::StrCat("a message has ", size, " bytes");
     case kLength:
       return absl::StrCat("a message begins with its length in ", size,
-                          size == 1 ? " byte" : big ? " bytes, big-endian" : " bytes, little-endian",
+                          size == 1 ? " byte"
+                          : big     ? " bytes, big-endian"
+                                    : " bytes, little-endian",
                           includes_itself ? ", which counts itself" : "");
     case kDelimiter:
       return absl::StrCat("\"", EscapeTerminal(delimiter), "\" ends a message");

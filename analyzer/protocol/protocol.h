@@ -29,15 +29,33 @@ using Value = std::variant<std::string, int64_t>;
 
 struct Expression {
   enum Kind : uint8_t {
-    kNumber, kString, kVariable, kBinding, kLength, kToNumber, kLower, kOutstanding,
-    kNot, kNegate, kOr, kAnd, kEqual, kUnequal, kLess, kLessEqual, kGreater, kGreaterEqual,
-    kPlus, kMinus, kTimes,
+    kNumber,
+    kString,
+    kVariable,
+    kBinding,
+    kLength,
+    kToNumber,
+    kLower,
+    kOutstanding,
+    kNot,
+    kNegate,
+    kOr,
+    kAnd,
+    kEqual,
+    kUnequal,
+    kLess,
+    kLessEqual,
+    kGreater,
+    kGreaterEqual,
+    kPlus,
+    kMinus,
+    kTimes,
   };
   Kind kind = kNumber;
   Place place;
   int64_t number = 0;
-  std::string text;   // string; variable's name; binding's name
-  int message = -1;   // kBinding, kOutstanding: of which message
+  std::string text;  // string; variable's name; binding's name
+  int message = -1;  // kBinding, kOutstanding: of which message
   std::vector<Expression> operands;
 };
 
@@ -49,20 +67,21 @@ struct Guard {
 struct Framing {
   enum Kind : uint8_t { kLine, kNul, kFixed, kLength, kDelimiter, kHttp, kResp, kUntilClose };
   Kind kind = kLine;
-  size_t size = 0;             // kFixed: bytes of a message; kLength: width of the length field
-  bool big = true;             // kLength: byte order
+  size_t size = 0;  // kFixed: bytes of a message; kLength: width of the length field
+  bool big = true;  // kLength: byte order
   bool includes_itself = false;
-  std::string delimiter;       // kLine: "\n", kNul: "\0"
+  std::string delimiter;           // kLine: "\n", kNul: "\0"
   size_t most = size_t{16} << 20;  // bytes of one message
-  std::string Words() const;   // "a newline ends a message"
+  std::string Words() const;       // "a newline ends a message"
 };
 
 struct Role {
   enum Plays : uint8_t { kAny, kConnects, kAccepts, kWrites, kReads, kParent, kChild };
+  static const char* Word(Plays plays);  // as it stands in the file; kAny: ""
   std::string name;
   Plays plays = kAny;
-  int port = 0;          // 0: any. Of the side that accepts
-  std::string program;   // empty: any
+  int port = 0;         // 0: any. Of the side that accepts
+  std::string program;  // empty: any
   Framing framing;
   Place place;
 };
@@ -71,7 +90,7 @@ struct Role {
 struct Field {
   std::string name;
   size_t offset = 0;
-  size_t width = 0;        // 0: the rest of the message
+  size_t width = 0;  // 0: the rest of the message
   bool is_number = false;
   bool is_signed = false;
   bool big = true;
@@ -79,10 +98,10 @@ struct Field {
 
 struct Message {
   std::string name;
-  int role = -1;  // who may send it; -1: either
-  std::string pattern;                        // empty: any bytes
-  std::shared_ptr<const re2::RE2> expression; // null: any bytes. Matches the whole message
-  std::vector<std::string> groups;            // names of its groups, by number; empty: nameless
+  int role = -1;                               // who may send it; -1: either
+  std::string pattern;                         // empty: any bytes
+  std::shared_ptr<const re2::RE2> expression;  // null: any bytes. Matches the whole message
+  std::vector<std::string> groups;             // names of its groups, by number; empty: nameless
   std::vector<Field> fields;
   Place place;
 };
@@ -99,11 +118,11 @@ struct Transition {
     Expression value;
   };
   std::vector<Assignment> set;
-  bool remember = false;   // the message joins the queue of those that wait for an answer
-  int answers = -1;        // takes the oldest of this message's queue, which must not be empty
-  Nanos within = 0;        // kTimer
-  int since = -1;          // kTimer: from when the oldest remembered message of this kind was sent
-  int target = -1;         // -1 for a timer: its expiry is the violation
+  bool remember = false;  // the message joins the queue of those that wait for an answer
+  int answers = -1;       // takes the oldest of this message's queue, which must not be empty
+  Nanos within = 0;       // kTimer
+  int since = -1;         // kTimer: from when the oldest remembered message of this kind was sent
+  int target = -1;        // -1 for a timer: its expiry is the violation
   Place place;
 };
 
@@ -112,7 +131,7 @@ struct State {
   bool final = false;
   std::vector<Guard> final_when;  // none or one
   bool failed = false;
-  std::string failure;            // in words
+  std::string failure;  // in words
   std::vector<Transition> transitions;
   Place place;
 };

@@ -20,19 +20,20 @@ class ProtocolRule : public Rule {
 
   bool Watches(Op op) const override { return Tracker::Watches(op); }
   void DidEnter(const Act& act) override {
-    if (Drives()) tracker_->DidEnter(act);
+    if (Drives()) tracker_->flows().DidEnter(act);
   }
   void DidLeave(const Act& act) override {
-    if (Drives()) tracker_->DidLeave(act);
+    if (Drives()) tracker_->flows().DidLeave(act);
   }
-  void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how, const Act& act) override {
-    if (Drives()) tracker_->WillClose(descriptor, act);
+  void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how,
+                 const Act& act) override {
+    if (Drives()) tracker_->flows().WillClose(descriptor, act);
   }
   void WillEnd(const Process& process) override {
-    if (Drives()) tracker_->WillEnd(process);
+    if (Drives()) tracker_->flows().WillEnd(process);
   }
   void DidFinish() override {
-    if (Drives()) tracker_->DidFinish();
+    if (Drives()) tracker_->flows().DidFinish();
   }
 
  private:
@@ -46,9 +47,7 @@ class ProtocolRule : public Rule {
         finding.message = complaint.message;
         finding.fix = complaint.fix;
         finding.site = complaint.site;
-        finding.cause_stack = complaint.cause_stack;
         finding.story = complaint.story;
-        finding.picture = complaint.picture;
         finding.subjects = complaint.subjects;
         Report(std::move(finding));
       };
