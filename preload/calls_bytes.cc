@@ -1,4 +1,5 @@
 // Bytes through descriptors. The hot ones: see recorder.h for what a call costs.
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/uio.h>
@@ -92,66 +93,66 @@ POSITIONED(pwrite64, const void*)
 POSITIONED_CHECKED(__pread_chk)
 POSITIONED_CHECKED(__pread64_chk)
 
-#define POSITIONED_VECTORS(name)                                              \
-  INTERPOSE(name)(int fd, const iovec* vectors, int count, off64_t offset) {  \
-    BeforeRawUse(fd);                                                         \
-    Act act(Call::name, fd);                                                  \
-    act->a = VectorBytes(vectors, static_cast<uint64_t>(count));              \
-    act->b = static_cast<uint64_t>(offset);                                   \
-    act.Enter();                                                              \
-    return act.Leave(REAL(name)(fd, vectors, count, offset));                 \
+#define POSITIONED_VECTORS(name)                                             \
+  INTERPOSE(name)(int fd, const iovec* vectors, int count, off64_t offset) { \
+    BeforeRawUse(fd);                                                        \
+    Act act(Call::name, fd);                                                 \
+    act->a = VectorBytes(vectors, static_cast<uint64_t>(count));             \
+    act->b = static_cast<uint64_t>(offset);                                  \
+    act.Enter();                                                             \
+    return act.Leave(REAL(name)(fd, vectors, count, offset));                \
   }
 POSITIONED_VECTORS(preadv)
 POSITIONED_VECTORS(preadv64)
 POSITIONED_VECTORS(pwritev)
 POSITIONED_VECTORS(pwritev64)
 
-#define POSITIONED_VECTORS_2(name)                                                       \
-  INTERPOSE(name)(int fd, const iovec* vectors, int count, off64_t offset, int flags) {  \
-    BeforeRawUse(fd);                                                                    \
-    Act act(Call::name, fd);                                                             \
-    act->a = VectorBytes(vectors, static_cast<uint64_t>(count));                         \
-    act->b = static_cast<uint64_t>(offset);                                              \
-    act.Enter();                                                                         \
-    return act.Leave(REAL(name)(fd, vectors, count, offset, flags));                     \
+#define POSITIONED_VECTORS_2(name)                                                      \
+  INTERPOSE(name)(int fd, const iovec* vectors, int count, off64_t offset, int flags) { \
+    BeforeRawUse(fd);                                                                   \
+    Act act(Call::name, fd);                                                            \
+    act->a = VectorBytes(vectors, static_cast<uint64_t>(count));                        \
+    act->b = static_cast<uint64_t>(offset);                                             \
+    act.Enter();                                                                        \
+    return act.Leave(REAL(name)(fd, vectors, count, offset, flags));                    \
   }
 POSITIONED_VECTORS_2(preadv2)
 POSITIONED_VECTORS_2(preadv64v2)
 POSITIONED_VECTORS_2(pwritev2)
 POSITIONED_VECTORS_2(pwritev64v2)
 
-#define SEEK(name)                                        \
-  INTERPOSE(name)(int fd, off64_t offset, int whence) {   \
-    BeforeRawUse(fd);                                     \
-    Act act(Call::name, fd);                              \
-    act->a = static_cast<uint64_t>(offset);               \
-    act->b = static_cast<uint32_t>(whence);               \
-    act.Enter();                                          \
-    return act.Leave(REAL(name)(fd, offset, whence));     \
+#define SEEK(name)                                      \
+  INTERPOSE(name)(int fd, off64_t offset, int whence) { \
+    BeforeRawUse(fd);                                   \
+    Act act(Call::name, fd);                            \
+    act->a = static_cast<uint64_t>(offset);             \
+    act->b = static_cast<uint32_t>(whence);             \
+    act.Enter();                                        \
+    return act.Leave(REAL(name)(fd, offset, whence));   \
   }
 SEEK(lseek)
 SEEK(lseek64)
 
-#define TRUNCATE(name)                              \
-  INTERPOSE(name)(int fd, off64_t length) {         \
-    Act act(Call::name, fd);                        \
-    act->a = static_cast<uint64_t>(length);         \
-    act.Enter();                                    \
-    return act.Leave(REAL(name)(fd, length));       \
+#define TRUNCATE(name)                        \
+  INTERPOSE(name)(int fd, off64_t length) {   \
+    Act act(Call::name, fd);                  \
+    act->a = static_cast<uint64_t>(length);   \
+    act.Enter();                              \
+    return act.Leave(REAL(name)(fd, length)); \
   }
 TRUNCATE(ftruncate)
 TRUNCATE(ftruncate64)
 
-// dprintf formats and writes in one go: what was asked is known when it returns. What was written is
-// formatted once more where a protocol watches. `list` is a copy.
+// dprintf formats and writes in one go: what was asked is known when it returns. What was written
+// is formatted once more where a protocol watches. `list` is a copy.
 namespace {
-void LeaveFormat(Act& act, int result, const char* format, va_list list) {
+void LeaveFormat(Act& act, int result, const char* format, va_list list, int error) {
   if (act.Return(result) && result > 0) {
     act->a = static_cast<uint32_t>(result);
-    char text[4096];
-    if (session.payload && result < static_cast<int>(sizeof(text)) &&
-        vsnprintf(text, sizeof(text), format, list) == result)
-      RecordPayload(act, text, static_cast<size_t>(result));
+    if (session.payload && Watched(act->fd)) {
+      const FormattedAgain again(result, format, list, error);
+      if (again.text() != nullptr) RecordPayload(act, again.text(), static_cast<size_t>(result));
+    }
   }
   act.Done();
 }
@@ -163,8 +164,9 @@ INTERPOSE(vdprintf)(int fd, const char* format, va_list list) {
   act.Enter();
   va_list again;
   va_copy(again, list);
+  const int error = errno;
   const int result = REAL(vdprintf)(fd, format, list);
-  LeaveFormat(act, result, format, again);
+  LeaveFormat(act, result, format, again, error);
   va_end(again);
   return result;
 }
@@ -175,8 +177,9 @@ INTERPOSE(__vdprintf_chk)(int fd, int flag, const char* format, va_list list) {
   act.Enter();
   va_list again;
   va_copy(again, list);
+  const int error = errno;
   const int result = REAL(__vdprintf_chk)(fd, flag, format, list);
-  LeaveFormat(act, result, format, again);
+  LeaveFormat(act, result, format, again, error);
   va_end(again);
   return result;
 }
@@ -189,9 +192,10 @@ INTERPOSE(dprintf)(int fd, const char* format, ...) {
   va_start(list, format);
   va_list again;
   va_copy(again, list);
+  const int error = errno;
   const int result = REAL(vdprintf)(fd, format, list);
   va_end(list);
-  LeaveFormat(act, result, format, again);
+  LeaveFormat(act, result, format, again, error);
   va_end(again);
   return result;
 }
@@ -204,9 +208,10 @@ INTERPOSE(__dprintf_chk)(int fd, int flag, const char* format, ...) {
   va_start(list, format);
   va_list again;
   va_copy(again, list);
+  const int error = errno;
   const int result = REAL(__vdprintf_chk)(fd, flag, format, list);
   va_end(list);
-  LeaveFormat(act, result, format, again);
+  LeaveFormat(act, result, format, again, error);
   va_end(again);
   return result;
 }

@@ -17,22 +17,23 @@
 namespace ipctrace {
 
 // One character. The fast path is a tail call.
-#define GET(name, parameters, arguments, stream, has, nothing)  \
-  INTERPOSE(name) parameters {                                  \
-    if (has(stream)) return REAL(name) arguments;               \
-    StreamRead act(Call::name, stream);                         \
-    const auto result = REAL(name) arguments;                   \
-    act.Leave(result != nothing, result != nothing);            \
-    return result;                                              \
+#define GET(name, parameters, arguments, stream, has, nothing) \
+  INTERPOSE(name) parameters {                                 \
+    if (has(stream)) return REAL(name) arguments;              \
+    StreamRead act(Call::name, stream);                        \
+    const auto result = REAL(name) arguments;                  \
+    const char byte = static_cast<char>(result);               \
+    act.Leave(result != nothing, result != nothing, &byte);    \
+    return result;                                             \
   }
-GET(fgetc, (FILE* stream), (stream), stream, HasByte, EOF)
-GET(getc, (FILE* stream), (stream), stream, HasByte, EOF)
-GET(_IO_getc, (FILE* stream), (stream), stream, HasByte, EOF)
+GET(fgetc, (FILE * stream), (stream), stream, HasByte, EOF)
+GET(getc, (FILE * stream), (stream), stream, HasByte, EOF)
+GET(_IO_getc, (FILE * stream), (stream), stream, HasByte, EOF)
 GET(getchar, (), (), stdin, HasByte, EOF)
-GET(fgetc_unlocked, (FILE* stream), (stream), stream, HasByte, EOF)
-GET(getc_unlocked, (FILE* stream), (stream), stream, HasByte, EOF)
+GET(fgetc_unlocked, (FILE * stream), (stream), stream, HasByte, EOF)
+GET(getc_unlocked, (FILE * stream), (stream), stream, HasByte, EOF)
 GET(getchar_unlocked, (), (), stdin, HasByte, EOF)
-GET(__uflow, (FILE* stream), (stream), stream, HasByte, EOF)
+GET(__uflow, (FILE * stream), (stream), stream, HasByte, EOF)
 
 INTERPOSE(__underflow)(FILE* stream) {
   if (HasByte(stream)) return REAL(__underflow)(stream);
@@ -47,7 +48,7 @@ INTERPOSE(getw)(FILE* stream) {
   StreamRead act(Call::getw, stream);
   const int result = REAL(getw)(stream);
   const bool got = (stream->_flags & (kStreamEof | kStreamError)) == 0;
-  act.Leave(got ? sizeof(int) : 0, got);
+  act.Leave(got ? sizeof(int) : 0, got, &result);
   return result;
 }
 
@@ -64,15 +65,15 @@ IPCTRACE_INLINE bool HasLine(const FILE* stream, size_t room, int end) {
 
 }  // namespace
 
-#define GETS(name, parameters, arguments, room)                                              \
-  INTERPOSE(name) parameters {                                                               \
-    if (room <= 1 || HasLine(stream, static_cast<size_t>(room - 1), '\n')) {                  \
-      return REAL(name) arguments;                                                           \
-    }                                                                                        \
-    StreamRead act(Call::name, stream);                                                      \
-    char* const result = REAL(name) arguments;                                               \
-    act.Leave(result != nullptr ? strlen(result) : 0, result != nullptr);                    \
-    return result;                                                                           \
+#define GETS(name, parameters, arguments, room)                              \
+  INTERPOSE(name) parameters {                                               \
+    if (room <= 1 || HasLine(stream, static_cast<size_t>(room - 1), '\n')) { \
+      return REAL(name) arguments;                                           \
+    }                                                                        \
+    StreamRead act(Call::name, stream);                                      \
+    char* const result = REAL(name) arguments;                               \
+    act.LeaveText(result);                                                   \
+    return result;                                                           \
   }
 GETS(fgets, (char* line, int size, FILE* stream), (line, size, stream), size)
 GETS(_IO_fgets, (char* line, int size, FILE* stream), (line, size, stream), size)
@@ -86,7 +87,7 @@ INTERPOSE(gets)(char* line) {
   if (HasLine(stdin, ~size_t{0}, '\n')) return REAL(gets)(line);
   StreamRead act(Call::gets, stdin);
   char* const result = REAL(gets)(line);
-  act.Leave(result != nullptr ? strlen(result) + 1 : 0, result != nullptr);
+  act.LeaveText(result, 1);
   return result;
 }
 
@@ -94,20 +95,21 @@ INTERPOSE(__gets_chk)(char* line, size_t room) {
   if (HasLine(stdin, ~size_t{0}, '\n')) return REAL(__gets_chk)(line, room);
   StreamRead act(Call::__gets_chk, stdin);
   char* const result = REAL(__gets_chk)(line, room);
-  act.Leave(result != nullptr ? strlen(result) + 1 : 0, result != nullptr);
+  act.LeaveText(result, 1);
   return result;
 }
 
 // Blocks. libc multiplies size and count, reads bytes, and divides; asked for single bytes it tells
 // how many of a last, incomplete item it took.
-#define FREAD(name, parameters, prefix)                                                       \
-  INTERPOSE(name) parameters {                                                                \
-    const size_t bytes = size * count;                                                        \
-    if (bytes == 0 || bytes <= ReadAhead(stream)) return REAL(name)(FREAD_##prefix size, count, stream); \
-    StreamRead act(Call::name, stream);                                                       \
-    const size_t got = REAL(name)(FREAD_##prefix 1, bytes, stream);                           \
-    act.Leave(got, got != 0);                                                                 \
-    return got == bytes ? count : got / size;                                                 \
+#define FREAD(name, parameters, prefix)                             \
+  INTERPOSE(name) parameters {                                      \
+    const size_t bytes = size * count;                              \
+    if (bytes == 0 || bytes <= ReadAhead(stream))                   \
+      return REAL(name)(FREAD_##prefix size, count, stream);        \
+    StreamRead act(Call::name, stream);                             \
+    const size_t got = REAL(name)(FREAD_##prefix 1, bytes, stream); \
+    act.Leave(got, got != 0, data);                                 \
+    return got == bytes ? count : got / size;                       \
   }
 #define FREAD_PLAIN data,
 #define FREAD_CHECKED data, room,
@@ -118,13 +120,14 @@ FREAD(__fread_chk, (void* data, size_t room, size_t size, size_t count, FILE* st
 FREAD(__fread_unlocked_chk, (void* data, size_t room, size_t size, size_t count, FILE* stream),
       CHECKED)
 
-#define GETDELIM(name, parameters, arguments, end)                                \
-  INTERPOSE(name) parameters {                                                    \
-    if (HasLine(stream, ~size_t{0}, end)) return REAL(name) arguments;            \
-    StreamRead act(Call::name, stream);                                           \
-    const ssize_t result = REAL(name) arguments;                                  \
-    act.Leave(result > 0 ? static_cast<uint64_t>(result) : 0, result > 0);        \
-    return result;                                                                \
+#define GETDELIM(name, parameters, arguments, end)                        \
+  INTERPOSE(name) parameters {                                            \
+    if (HasLine(stream, ~size_t{0}, end)) return REAL(name) arguments;    \
+    StreamRead act(Call::name, stream);                                   \
+    const ssize_t result = REAL(name) arguments;                          \
+    act.Leave(result > 0 ? static_cast<uint64_t>(result) : 0, result > 0, \
+              result > 0 ? *line : nullptr);                              \
+    return result;                                                        \
   }
 GETDELIM(getline, (char** line, size_t* size, FILE* stream), (line, size, stream), '\n')
 GETDELIM(getdelim, (char** line, size_t* size, int end, FILE* stream), (line, size, end, stream),
@@ -132,22 +135,22 @@ GETDELIM(getdelim, (char** line, size_t* size, int end, FILE* stream), (line, si
 GETDELIM(__getdelim, (char** line, size_t* size, int end, FILE* stream), (line, size, end, stream),
          end)
 
-#define VSCANF(name, parameters, arguments, stream)         \
-  INTERPOSE(name) parameters {                              \
-    StreamRead act(Call::name, stream);                     \
-    const int result = REAL(name) arguments;                \
-    act.Leave(StreamRead::kUnknown, result > 0);            \
-    return result;                                          \
+#define VSCANF(name, parameters, arguments, stream) \
+  INTERPOSE(name) parameters {                      \
+    StreamRead act(Call::name, stream);             \
+    const int result = REAL(name) arguments;        \
+    act.Leave(StreamRead::kUnknown, result > 0);    \
+    return result;                                  \
   }
-#define SCANF(name, parameters, stream, real)               \
-  INTERPOSE(name) parameters {                              \
-    StreamRead act(Call::name, stream);                     \
-    va_list list;                                           \
-    va_start(list, format);                                 \
-    const int result = REAL(real)(stream, format, list);    \
-    va_end(list);                                           \
-    act.Leave(StreamRead::kUnknown, result > 0);            \
-    return result;                                          \
+#define SCANF(name, parameters, stream, real)            \
+  INTERPOSE(name) parameters {                           \
+    StreamRead act(Call::name, stream);                  \
+    va_list list;                                        \
+    va_start(list, format);                              \
+    const int result = REAL(real)(stream, format, list); \
+    va_end(list);                                        \
+    act.Leave(StreamRead::kUnknown, result > 0);         \
+    return result;                                       \
   }
 VSCANF(vscanf, (const char* format, va_list list), (format, list), stdin)
 VSCANF(vfscanf, (FILE * stream, const char* format, va_list list), (stream, format, list), stream)
@@ -166,28 +169,28 @@ SCANF(__isoc23_fscanf, (FILE * stream, const char* format, ...), stream, __isoc2
 
 // Wide characters: how many bytes one took is the stream's business, so the buffer tells alone.
 
-#define GETW(name, parameters, arguments, stream)                  \
-  INTERPOSE(name) parameters {                                     \
-    StreamRead act(Call::name, stream);                            \
-    const wint_t result = REAL(name) arguments;                    \
-    act.Leave(StreamRead::kUnknown, result != WEOF);               \
-    return result;                                                 \
+#define GETW(name, parameters, arguments, stream)    \
+  INTERPOSE(name) parameters {                       \
+    StreamRead act(Call::name, stream);              \
+    const wint_t result = REAL(name) arguments;      \
+    act.Leave(StreamRead::kUnknown, result != WEOF); \
+    return result;                                   \
   }
-GETW(fgetwc, (FILE* stream), (stream), stream)
-GETW(getwc, (FILE* stream), (stream), stream)
+GETW(fgetwc, (FILE * stream), (stream), stream)
+GETW(getwc, (FILE * stream), (stream), stream)
 GETW(getwchar, (), (), stdin)
-GETW(fgetwc_unlocked, (FILE* stream), (stream), stream)
-GETW(getwc_unlocked, (FILE* stream), (stream), stream)
+GETW(fgetwc_unlocked, (FILE * stream), (stream), stream)
+GETW(getwc_unlocked, (FILE * stream), (stream), stream)
 GETW(getwchar_unlocked, (), (), stdin)
-GETW(__wuflow, (FILE* stream), (stream), stream)
-GETW(__wunderflow, (FILE* stream), (stream), stream)
+GETW(__wuflow, (FILE * stream), (stream), stream)
+GETW(__wunderflow, (FILE * stream), (stream), stream)
 
-#define GETWS(name)                                                  \
-  INTERPOSE(name)(wchar_t* line, int size, FILE* stream) {           \
-    StreamRead act(Call::name, stream);                              \
-    wchar_t* const result = REAL(name)(line, size, stream);          \
-    act.Leave(StreamRead::kUnknown, result != nullptr);              \
-    return result;                                                   \
+#define GETWS(name)                                         \
+  INTERPOSE(name)(wchar_t * line, int size, FILE* stream) { \
+    StreamRead act(Call::name, stream);                     \
+    wchar_t* const result = REAL(name)(line, size, stream); \
+    act.Leave(StreamRead::kUnknown, result != nullptr);     \
+    return result;                                          \
   }
 GETWS(fgetws)
 GETWS(fgetws_unlocked)

@@ -17,14 +17,14 @@
 namespace ipctrace {
 
 // One character. The fast path is a tail call.
-#define PUT(name, parameters, arguments, stream)       \
-  INTERPOSE(name) parameters {                         \
-    if (HasRoom(stream)) return REAL(name) arguments;  \
-    StreamWrite act(Call::name, stream);               \
-    const int result = REAL(name) arguments;           \
-    const char byte = static_cast<char>(c);            \
-    act.Leave(1, result != EOF, &byte);                \
-    return result;                                     \
+#define PUT(name, parameters, arguments, stream)      \
+  INTERPOSE(name) parameters {                        \
+    if (HasRoom(stream)) return REAL(name) arguments; \
+    StreamWrite act(Call::name, stream);              \
+    const int result = REAL(name) arguments;          \
+    const char byte = static_cast<char>(c);           \
+    act.Leave(1, result != EOF, &byte);               \
+    return result;                                    \
   }
 PUT(fputc, (int c, FILE* stream), (c, stream), stream)
 PUT(putc, (int c, FILE* stream), (c, stream), stream)
@@ -45,20 +45,20 @@ INTERPOSE(__overflow)(FILE* stream, int c) {
 INTERPOSE(putw)(int word, FILE* stream) {
   StreamWrite act(Call::putw, stream);
   const int result = REAL(putw)(word, stream);
-  act.Leave(sizeof(int), result == 0);
+  act.Leave(sizeof(int), result == 0, &word);
   return result;
 }
 
-#define PUTS(name, parameters, arguments, stream, more)                       \
-  INTERPOSE(name) parameters {                                                \
-    const size_t size = strlen(string);                                       \
+#define PUTS(name, parameters, arguments, stream, more)                        \
+  INTERPOSE(name) parameters {                                                 \
+    const size_t size = strlen(string);                                        \
     if (Fits(stream, string, size) && (more == 0 || FitsLine(stream, size))) { \
-      return REAL(name) arguments;                                            \
-    }                                                                         \
-    StreamWrite act(Call::name, stream);                                      \
-    const int result = REAL(name) arguments;                                  \
-    act.Leave(size + more, result != EOF, more == 0 ? string : nullptr);      \
-    return result;                                                            \
+      return REAL(name) arguments;                                             \
+    }                                                                          \
+    StreamWrite act(Call::name, stream);                                       \
+    const int result = REAL(name) arguments;                                   \
+    act.Leave(size + more, result != EOF, string, more != 0);                  \
+    return result;                                                             \
   }
 
 namespace {
@@ -77,31 +77,31 @@ PUTS(puts, (const char* string), (string), stdout, 1)
 PUTS(_IO_puts, (const char* string), (string), stdout, 1)
 
 // As for fread: single bytes, so that an incomplete last item is counted.
-#define FWRITE(name)                                                                      \
-  INTERPOSE(name)(const void* data, size_t size, size_t count, FILE* stream) {            \
-    const size_t bytes = size * count;                                                    \
-    if (bytes == 0 || Fits(stream, data, bytes)) {                                        \
-      return REAL(name)(data, size, count, stream);                                       \
-    }                                                                                     \
-    StreamWrite act(Call::name, stream);                                                  \
-    const size_t put = REAL(name)(data, 1, bytes, stream);                                \
-    act.Leave(put, put == bytes, data);                                                   \
-    return put == bytes ? count : put / size;                                             \
+#define FWRITE(name)                                                           \
+  INTERPOSE(name)(const void* data, size_t size, size_t count, FILE* stream) { \
+    const size_t bytes = size * count;                                         \
+    if (bytes == 0 || Fits(stream, data, bytes)) {                             \
+      return REAL(name)(data, size, count, stream);                            \
+    }                                                                          \
+    StreamWrite act(Call::name, stream);                                       \
+    const size_t put = REAL(name)(data, 1, bytes, stream);                     \
+    act.Leave(put, put == bytes, data);                                        \
+    return put == bytes ? count : put / size;                                  \
   }
 FWRITE(fwrite)
 FWRITE(_IO_fwrite)
 FWRITE(fwrite_unlocked)
 
-#define VPRINTF(name, parameters, arguments, stream)                                    \
-  INTERPOSE(name) parameters {                                                          \
-    if (FormatFits(stream, format, list)) return REAL(name) arguments;                  \
-    StreamWrite act(Call::name, stream);                                                \
-    va_list again;                                                                      \
-    va_copy(again, list);                                                               \
-    const int result = REAL(name) arguments;                                            \
-    act.LeaveFormat(result, format, again);                                             \
-    va_end(again);                                                                      \
-    return result;                                                                      \
+#define VPRINTF(name, parameters, arguments, stream)                   \
+  INTERPOSE(name) parameters {                                         \
+    if (FormatFits(stream, format, list)) return REAL(name) arguments; \
+    StreamWrite act(Call::name, stream);                               \
+    va_list again;                                                     \
+    va_copy(again, list);                                              \
+    const int result = REAL(name) arguments;                           \
+    act.LeaveFormat(result, format, again);                            \
+    va_end(again);                                                     \
+    return result;                                                     \
   }
 VPRINTF(vprintf, (const char* format, va_list list), (format, list), stdout)
 VPRINTF(vfprintf, (FILE * stream, const char* format, va_list list), (stream, format, list), stream)
@@ -111,23 +111,23 @@ VPRINTF(__vprintf_chk, (int flag, const char* format, va_list list), (flag, form
 VPRINTF(__vfprintf_chk, (FILE * stream, int flag, const char* format, va_list list),
         (stream, flag, format, list), stream)
 
-#define PRINTF(name, parameters, real, arguments, stream)                          \
-  INTERPOSE(name) parameters {                                                     \
-    va_list list;                                                                  \
-    va_start(list, format);                                                        \
-    int result;                                                                    \
-    if (FormatFits(stream, format, list)) {                                        \
-      result = REAL(real) arguments;                                               \
-    } else {                                                                       \
-      StreamWrite act(Call::name, stream);                                         \
-      va_list again;                                                               \
-      va_copy(again, list);                                                        \
-      result = REAL(real) arguments;                                               \
-      act.LeaveFormat(result, format, again);                                      \
-      va_end(again);                                                               \
-    }                                                                              \
-    va_end(list);                                                                  \
-    return result;                                                                 \
+#define PRINTF(name, parameters, real, arguments, stream) \
+  INTERPOSE(name) parameters {                            \
+    va_list list;                                         \
+    va_start(list, format);                               \
+    int result;                                           \
+    if (FormatFits(stream, format, list)) {               \
+      result = REAL(real) arguments;                      \
+    } else {                                              \
+      StreamWrite act(Call::name, stream);                \
+      va_list again;                                      \
+      va_copy(again, list);                               \
+      result = REAL(real) arguments;                      \
+      act.LeaveFormat(result, format, again);             \
+      va_end(again);                                      \
+    }                                                     \
+    va_end(list);                                         \
+    return result;                                        \
   }
 PRINTF(printf, (const char* format, ...), vfprintf, (stdout, format, list), stdout)
 PRINTF(fprintf, (FILE * stream, const char* format, ...), vfprintf, (stream, format, list), stream)
@@ -138,12 +138,12 @@ PRINTF(__fprintf_chk, (FILE * stream, int flag, const char* format, ...), __vfpr
 
 // Wide characters: how many bytes one becomes is the stream's business; what left the buffer is
 // counted.
-#define PUTW(name, parameters, arguments, stream)    \
-  INTERPOSE(name) parameters {                       \
-    StreamWrite act(Call::name, stream);             \
-    const wint_t result = REAL(name) arguments;      \
-    act.Leave(0, result != WEOF);                    \
-    return result;                                   \
+#define PUTW(name, parameters, arguments, stream) \
+  INTERPOSE(name) parameters {                    \
+    StreamWrite act(Call::name, stream);          \
+    const wint_t result = REAL(name) arguments;   \
+    act.Leave(0, result != WEOF);                 \
+    return result;                                \
   }
 PUTW(fputwc, (wchar_t c, FILE* stream), (c, stream), stream)
 PUTW(putwc, (wchar_t c, FILE* stream), (c, stream), stream)
@@ -153,12 +153,12 @@ PUTW(putwc_unlocked, (wchar_t c, FILE* stream), (c, stream), stream)
 PUTW(putwchar_unlocked, (wchar_t c), (c), stdout)
 PUTW(__woverflow, (FILE * stream, wint_t c), (stream, c), stream)
 
-#define PUTWS(name, parameters, arguments, stream)   \
-  INTERPOSE(name) parameters {                       \
-    StreamWrite act(Call::name, stream);             \
-    const int result = REAL(name) arguments;         \
-    act.Leave(0, result >= 0);                       \
-    return result;                                   \
+#define PUTWS(name, parameters, arguments, stream) \
+  INTERPOSE(name) parameters {                     \
+    StreamWrite act(Call::name, stream);           \
+    const int result = REAL(name) arguments;       \
+    act.Leave(0, result >= 0);                     \
+    return result;                                 \
   }
 PUTWS(fputws, (const wchar_t* string, FILE* stream), (string, stream), stream)
 PUTWS(fputws_unlocked, (const wchar_t* string, FILE* stream), (string, stream), stream)
@@ -169,15 +169,15 @@ PUTWS(__vwprintf_chk, (int flag, const wchar_t* format, va_list list), (flag, fo
 PUTWS(__vfwprintf_chk, (FILE * stream, int flag, const wchar_t* format, va_list list),
       (stream, flag, format, list), stream)
 
-#define WPRINTF(name, parameters, real, arguments, stream)  \
-  INTERPOSE(name) parameters {                              \
-    StreamWrite act(Call::name, stream);                    \
-    va_list list;                                           \
-    va_start(list, format);                                 \
-    const int result = REAL(real) arguments;                \
-    va_end(list);                                           \
-    act.Leave(0, result >= 0);                              \
-    return result;                                          \
+#define WPRINTF(name, parameters, real, arguments, stream) \
+  INTERPOSE(name) parameters {                             \
+    StreamWrite act(Call::name, stream);                   \
+    va_list list;                                          \
+    va_start(list, format);                                \
+    const int result = REAL(real) arguments;               \
+    va_end(list);                                          \
+    act.Leave(0, result >= 0);                             \
+    return result;                                         \
   }
 WPRINTF(wprintf, (const wchar_t* format, ...), vfwprintf, (stdout, format, list), stdout)
 WPRINTF(fwprintf, (FILE * stream, const wchar_t* format, ...), vfwprintf, (stream, format, list),
@@ -198,16 +198,17 @@ INTERPOSE(perror)(const char* text) {
             true);
 }
 
-// --- Writing out ------------------------------------------------------------------------------------
+// --- Writing out
+// ------------------------------------------------------------------------------------
 
-#define FFLUSH(name)                                                         \
-  INTERPOSE(name)(FILE * stream) {                                           \
-    if (stream == nullptr) return FlushAll(REAL(name));                      \
+#define FFLUSH(name)                                                               \
+  INTERPOSE(name)(FILE * stream) {                                                 \
+    if (stream == nullptr) return FlushAll(REAL(name));                            \
     if (Pending(stream) == 0 && ReadAhead(stream) == 0) return REAL(name)(stream); \
-    StreamWrite act(Call::name, stream);                                     \
-    const int result = REAL(name)(stream);                                   \
-    act.Leave(0, result == 0);                                               \
-    return result;                                                           \
+    StreamWrite act(Call::name, stream);                                           \
+    const int result = REAL(name)(stream);                                         \
+    act.Leave(0, result == 0);                                                     \
+    return result;                                                                 \
   }
 
 namespace {

@@ -2,6 +2,7 @@
 #ifndef IPCTRACE_PRELOAD_PAYLOAD_H_
 #define IPCTRACE_PRELOAD_PAYLOAD_H_
 
+#include <stdarg.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -10,21 +11,47 @@
 
 namespace ipctrace {
 
-// The first 16 bytes of `size` at `data` into b and c; all of them where a protocol watches. Only
-// for bytes that the kernel has just read or written, which are known to be there.
-IPCTRACE_INLINE void RecordPayload(Act& act, const void* data, size_t size) {
+// Whether all bytes that go through this descriptor are to be recorded: a protocol watches pipes,
+// sockets, or the sockets of some ports. Asks the kernel.
+bool Watched(int fd) IPCTRACE_COLD;
+
+// The first 16 bytes of `size` at `data` into b and c. Only for bytes that the kernel has just read
+// or written, which are known to be there.
+IPCTRACE_INLINE void RecordPreview(Act& act, const void* data, size_t size) {
   if (__builtin_expect(size >= 16, 1)) {
     memcpy(&act->b, data, 16);
-  } else {
-    uint64_t bytes[2] = {};
-    const auto* from = static_cast<const unsigned char*>(data);
-    // A loop of at most 15 steps is cheaper here than a call of memcpy.
-    for (size_t i = 0; i < size; ++i) bytes[i / 8] |= uint64_t{from[i]} << (i % 8 * 8);
-    act->b = bytes[0];
-    act->c = bytes[1];
+    return;
   }
-  if (__builtin_expect(session.payload, 0)) act.Blob(BlobTag::kPayload, data, size);
+  uint64_t bytes[2] = {};
+  const auto* from = static_cast<const unsigned char*>(data);
+  // A loop of at most 15 steps is cheaper here than a call of memcpy.
+  for (size_t i = 0; i < size; ++i) bytes[i / 8] |= uint64_t{from[i]} << (i % 8 * 8);
+  act->b = bytes[0];
+  act->c = bytes[1];
 }
+
+// The same, and all of them where a protocol watches.
+IPCTRACE_INLINE void RecordPayload(Act& act, const void* data, size_t size) {
+  RecordPreview(act, data, size);
+  if (__builtin_expect(session.payload, 0) && Watched(act->fd))
+    act.Blob(BlobTag::kPayload, data, size);
+}
+
+// What printf puts out, formatted once more: for where it was written and nothing is left of it.
+// `list` is a copy of the one that was printed, `error` errno as it was then.
+class FormattedAgain {
+ public:
+  FormattedAgain(int length, const char* format, va_list list, int error);
+  ~FormattedAgain();
+  FormattedAgain(const FormattedAgain&) = delete;
+  FormattedAgain& operator=(const FormattedAgain&) = delete;
+  const char* text() const { return text_; }  // nullptr: it came out differently
+
+ private:
+  char* memory_ = nullptr;
+  size_t size_;
+  const char* text_ = nullptr;
+};
 
 // Length of all vectors together; 0 where they cannot be read.
 inline uint64_t VectorBytes(const iovec* vectors, uint64_t count) {
@@ -41,7 +68,7 @@ inline void RecordVectorPayload(Act& act, const iovec* vectors, uint64_t count, 
   while (i < count && vectors[i].iov_len == 0) ++i;
   if (i == count) return;
   const size_t first = moved < vectors[i].iov_len ? moved : vectors[i].iov_len;
-  if (!session.payload) return RecordPayload(act, vectors[i].iov_base, first);
+  if (!session.payload || !Watched(act->fd)) return RecordPreview(act, vectors[i].iov_base, first);
   memcpy(&act->b, vectors[i].iov_base, first < 16 ? first : 16);
   if (act.lost()) return;
   BlobWriter writer(act.thread(), act.record(), BlobTag::kPayload);

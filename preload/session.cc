@@ -112,7 +112,9 @@ bool MapSession(const char* path) {
   session.chunk_count = header->chunk_count;
   session.ring = reinterpret_cast<std::atomic<uint64_t>*>(memory + header->header_bytes);
   session.tsc = header->clock == ClockKind::kTsc;
-  session.payload = (header->options & kOptionPayload) != 0;
+  session.options = header->options;
+  session.payload = (header->options & (kOptionPipePayload | kOptionSocketPayload)) != 0;
+  memcpy(session.ports, header->payload_ports, sizeof(session.ports));
   session.pid = static_cast<int32_t>(Raw(SYS_getpid));
   session.chunks = reinterpret_cast<char*>(memory) + header->chunks_offset;
   return true;

@@ -16,7 +16,7 @@ struct Session {
   uint64_t exe_bytes;
   bool tsc;
   bool started;   // the constructor's work is done, or has been given up
-  bool payload;   // kOptionPayload
+  bool payload;   // kOptionPipePayload or kOptionSocketPayload
   bool threaded;  // a second thread was started, ever
   bool child_of_threads;  // forked by a process that had started a second thread
   bool valgrind;          // runs under Valgrind
@@ -29,6 +29,8 @@ struct Session {
   uint64_t stack_end;    // the main thread's first frame
   uint64_t image_start;  // the executable as it is mapped
   uint64_t image_bytes;
+  uint64_t options;      // SessionOptions
+  uint16_t ports[kMostPayloadPorts];  // header->payload_ports
   int32_t pid;
   bool first_of_bare;  // started the session, so waits for the report at its end
   char path[256];      // of the session's file: goes into every environment passed on

@@ -10,8 +10,13 @@ void SayFlushed(FILE* stream, const char* base, uint64_t before, uint64_t after)
   flush->a = reinterpret_cast<uint64_t>(stream);
   flush->b = before - after;
   flush->c = after;
-  if (session.payload && base == stream->_IO_write_base)
-    flush.Blob(BlobTag::kPayload, base, before - after);
+  if (base == stream->_IO_write_base) {
+    const size_t bytes = before - after;
+    if (session.payload && Watched(stream->_fileno))
+      flush.Blob(BlobTag::kPayload, base, bytes);
+    else
+      flush.Blob(BlobTag::kPreview, base, bytes < kPreviewBytes ? bytes : kPreviewBytes);
+  }
   flush.Done();
 }
 
@@ -36,7 +41,43 @@ void StreamRead::Before() {
   act_.Enter();
 }
 
-void StreamRead::Leave(uint64_t consumed, bool got) {
+// The buffer was filled again if the end moved, or reading went back behind where it was.
+bool StreamRead::Refilled() const {
+  return ahead_ == 0 || stream_->_IO_read_end != read_end_ || stream_->_IO_read_ptr < read_ptr_;
+}
+
+// The bytes that came from the descriptor: what the program was given beyond the old read-ahead,
+// and the new read-ahead. Where it is not known what the program was given, what the buffer was
+// filled with.
+void StreamRead::RecordBytes(uint64_t bytes, uint64_t consumed, const char* data) {
+  const char *first = data, *second = stream_->_IO_read_ptr;
+  uint64_t of_first = 0;
+  if (data != nullptr) {
+    first += ahead_;
+    of_first = consumed > ahead_ ? consumed - ahead_ : 0;
+    if (consumed < ahead_) second += ahead_ - consumed;
+  } else {
+    second = stream_->_IO_read_base;
+  }
+  if (of_first > bytes) of_first = bytes;
+  uint64_t of_second = bytes - of_first;
+  if ((stream_->_flags & kStreamInBackup) != 0 ||
+      of_second > static_cast<uint64_t>(stream_->_IO_read_end - second))
+    return;
+  BlobTag tag = BlobTag::kPayload;
+  if (!session.payload || !Watched(stream_->_fileno)) {
+    tag = BlobTag::kPreview;
+    if (of_first > kPreviewBytes) of_first = kPreviewBytes;
+    if (of_second > kPreviewBytes - of_first) of_second = kPreviewBytes - of_first;
+  }
+  if (act_.lost()) return;
+  BlobWriter writer(act_.thread(), act_.record(), tag);
+  writer.Write(first, of_first);
+  writer.Write(second, of_second);
+  writer.Finish();
+}
+
+void StreamRead::Leave(uint64_t consumed, bool got, const void* data) {
   const int saved = errno;
   if (act_.Return(got)) {
     const uint64_t ahead = ReadAhead(stream_);
@@ -44,17 +85,17 @@ void StreamRead::Leave(uint64_t consumed, bool got) {
     if (consumed != kUnknown) {
       bytes = consumed + ahead > ahead_ ? consumed + ahead - ahead_ : 0;
     } else {
-      // The buffer was filled again if the end moved, or reading went back behind where it was; how
-      // much came is known for the last filling only, and there is seldom another.
-      const bool refilled = ahead_ == 0 || stream_->_IO_read_end != read_end_ ||
-                            stream_->_IO_read_ptr < read_ptr_;
-      bytes = refilled && (stream_->_flags & kStreamInBackup) == 0
+      // How much came is known for the last filling only, and there is seldom another.
+      bytes = Refilled() && (stream_->_flags & kStreamInBackup) == 0
                   ? static_cast<uint64_t>(stream_->_IO_read_end - stream_->_IO_read_base)
                   : 0;
       if (ahead_ == 0 && !got && (stream_->_flags & kStreamEof) != 0) bytes = 0;
     }
     act_->b = bytes;
     act_->c = ahead;
+    // scanf may have filled the buffer more than once, and then these are not all.
+    if (bytes > 0 && consumed != kUnknown)
+      RecordBytes(bytes, consumed, static_cast<const char*>(data));
     if (!got && error_ == 0 && (stream_->_flags & kStreamError) != 0) act_->err = saved;
     NoteState(stream_, ahead);
   }
@@ -64,40 +105,82 @@ void StreamRead::Leave(uint64_t consumed, bool got) {
   }
 }
 
+void StreamRead::LeaveText(const char* text, size_t more) {
+  if (text == nullptr) return Leave(0, false);
+  uint64_t consumed = strlen(text) + more;
+  // A NUL byte among them ends the string too early. As much, at least, was taken: the old
+  // read-ahead, and what is gone of the last filling.
+  if (Refilled() && (stream_->_flags & kStreamInBackup) == 0) {
+    const uint64_t least =
+        ahead_ + static_cast<uint64_t>(stream_->_IO_read_ptr - stream_->_IO_read_base);
+    if (consumed < least) consumed = least;
+  }
+  Leave(consumed, true, more == 0 ? text : nullptr);
+}
+
 void StreamWrite::Before() {
   act_->a = reinterpret_cast<uint64_t>(stream_);
   pending_ = Pending(stream_);
+  errno_ = errno;
   RecordPending(act_, stream_);
   act_.Enter();
 }
 
 void StreamWrite::LeaveFormat(int result, const char* format, va_list list) {
   const uint64_t produced = result > 0 ? static_cast<uint64_t>(result) : 0;
-  if (__builtin_expect(session.payload && produced > Pending(stream_), 0)) {
+  if (__builtin_expect(session.payload && produced > Pending(stream_), 0) &&
+      Watched(stream_->_fileno)) {
     // Some of it is written already, and nowhere else to be found.
-    const int saved = errno;
-    char text[4096];
-    const bool whole = vsnprintf(text, sizeof(text), format, list) == result &&
-                       produced < sizeof(text);
-    errno = saved;
-    return Leave(produced, result >= 0, whole ? text : nullptr);
+    const FormattedAgain again(result, format, list, errno_);
+    return Leave(produced, result >= 0, again.text());
   }
   Leave(produced, result >= 0);
 }
 
-void StreamWrite::Leave(uint64_t produced, bool success, const void* data) {
+void StreamWrite::Leave(uint64_t produced, bool success, const void* data, bool newline) {
   const int saved = errno;
   if (act_.Return(success)) {
     const uint64_t pending = Pending(stream_);
     const uint64_t all = pending_ + (success ? produced : 0);
     act_->b = all > pending ? all - pending : 0;
     act_->c = pending;
-    if (session.payload && act_->b > pending_ && data != nullptr)
-      act_.Blob(BlobTag::kPayload, data, produced);
+    if (act_->b > pending_)
+      RecordBytes(act_->b - pending_, produced, static_cast<const char*>(data), newline);
     if (!success) act_->err = saved;
     NoteState(stream_, pending);
   }
   act_.Done();
+}
+
+// What the call put out and wrote: `bytes` of `produced`, of which a newline at the end may not be
+// in `data`.
+void StreamWrite::RecordBytes(uint64_t bytes, uint64_t produced, const char* data, bool newline) {
+  if (data == nullptr) {
+    // A line that was written out at its end still stands in the buffer; of several, the last.
+    const char* const base = stream_->_IO_write_base;
+    if ((stream_->_flags & kStreamLineBuffered) == 0 || bytes != produced ||
+        Pending(stream_) != 0 ||
+        pending_ + produced > static_cast<uint64_t>(stream_->_IO_buf_end - base) ||
+        memchr(base, '\n', pending_ + produced) != base + pending_ + produced - 1)
+      return;
+    data = base + pending_;
+    newline = false;
+  }
+  if (act_.lost()) return;
+  uint64_t of_data = newline ? produced - 1 : produced;
+  const bool all = session.payload && Watched(stream_->_fileno);
+  if (!all) {
+    if (of_data > bytes) of_data = bytes;
+    newline = newline && of_data < bytes;
+    if (of_data > kPreviewBytes) {
+      of_data = kPreviewBytes;
+      newline = false;
+    }
+  }
+  BlobWriter writer(act_.thread(), act_.record(), all ? BlobTag::kPayload : BlobTag::kPreview);
+  writer.Write(data, of_data);
+  if (newline) writer.Write("\n", 1);
+  writer.Finish();
 }
 
 ManyStreams::ManyStreams() {
@@ -138,7 +221,8 @@ bool FormatFits(const FILE* stream, const char* format, va_list original) {
     size_t width = 0;
     size_t precision = 6;
     bool precise = false;
-    while (*format >= '0' && *format <= '9' && width < 10000) width = width * 10 + (*format++ - '0');
+    while (*format >= '0' && *format <= '9' && width < 10000)
+      width = width * 10 + (*format++ - '0');
     if (*format == '.') {
       precision = 0;
       precise = true;

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "preload/payload.h"
 #include "preload/recorder.h"
 #include "preload/streams.h"
 
@@ -45,12 +46,16 @@ inline bool Fits(const FILE* stream, const void* data, size_t size) {
 // says no to the others.
 bool FormatFits(const FILE* stream, const char* format, va_list list);
 
-// Where a protocol watches: what a stream holds when a call is entered that may write it out. The
-// payload of the record is this and, at return, what the call itself put out; of both together the
-// first bytes are what was written.
+// What a stream holds when a call is entered that may write it out: all of it where a protocol
+// watches, else its beginning. The payload of the record is this and, at return, what the call
+// itself put out; of both together the first bytes are what was written.
 inline void RecordPending(Act& act, const FILE* stream) {
-  if (__builtin_expect(!session.payload, 1) || Pending(stream) == 0) return;
-  act.Blob(BlobTag::kPayload, stream->_IO_write_base, Pending(stream));
+  const size_t pending = Pending(stream);
+  if (pending == 0) return;
+  if (__builtin_expect(session.payload, 0) && Watched(stream->_fileno))
+    return act.Blob(BlobTag::kPayload, stream->_IO_write_base, pending);
+  act.Blob(BlobTag::kPreview, stream->_IO_write_base,
+           pending < kPreviewBytes ? pending : kPreviewBytes);
 }
 
 // A read, where libc tells how many bytes it gave (`consumed` of Leave).
@@ -65,10 +70,15 @@ class StreamRead {
   }
 
   static constexpr uint64_t kUnknown = ~uint64_t{0};
-  void Leave(uint64_t consumed, bool got);
+  // `data` is what was given to the program, `consumed` bytes, where it is at hand.
+  void Leave(uint64_t consumed, bool got, const void* data = nullptr);
+  // For strings, which may have NUL bytes in them.
+  void LeaveText(const char* text, size_t more = 0);
 
  private:
   void Before();
+  bool Refilled() const;
+  void RecordBytes(uint64_t bytes, uint64_t consumed, const char* data);
   Act act_;
   FILE* stream_;
   const char* read_ptr_;
@@ -88,16 +98,18 @@ class StreamWrite {
       : act_(call, stream->_fileno, 0, return_address, sp), stream_(stream) {
     Before();
   }
-  // `data` is what was put out, where it is at hand.
-  void Leave(uint64_t produced, bool success, const void* data = nullptr);
+  // `data` is what was put out, where it is at hand; with `newline`, all but a newline at its end.
+  void Leave(uint64_t produced, bool success, const void* data = nullptr, bool newline = false);
   // For printf and kin: `list` is a copy of the one that was printed.
   void LeaveFormat(int result, const char* format, va_list list);
 
  private:
   void Before();
+  void RecordBytes(uint64_t bytes, uint64_t produced, const char* data, bool newline);
   Act act_;
   FILE* stream_;
   uint64_t pending_;
+  int errno_;
 };
 
 // For calls that write out several streams: what they had pending before, and kStreamWrite facts

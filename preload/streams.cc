@@ -3,6 +3,7 @@
 #include <stdio_ext.h>
 #include <sys/uio.h>
 
+#include "preload/payload.h"
 #include "preload/raw.h"
 #include "preload/readable.h"
 
@@ -50,8 +51,11 @@ void Report(FILE* stream, int only = -1) {
   state->a = reinterpret_cast<uint64_t>(stream);
   state->b = ahead;
   state->c = pending;
-  if (session.payload && pending != 0 && Readable(seen->_IO_write_base, pending))
-    state.Blob(BlobTag::kPayload, seen->_IO_write_base, pending);
+  const bool watched = session.payload && pending != 0 && Watched(fd);
+  const size_t recorded = watched || pending < kPreviewBytes ? pending : kPreviewBytes;
+  if (recorded != 0 && Readable(seen->_IO_write_base, recorded)) {
+    state.Blob(watched ? BlobTag::kPayload : BlobTag::kPreview, seen->_IO_write_base, recorded);
+  }
   state.Done();
 }
 

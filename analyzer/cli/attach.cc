@@ -49,7 +49,7 @@ class Attached {
     SessionConfig config;
     config.argv = CommandLine(options_.pid);
     config.options = kOptionBareForm;
-    if (options_.payload || !options_.protocols.empty()) config.options |= kOptionPayload;
+    ChoosePayload(options_, &config);
     config.first_pid = options_.pid;
     absl::Status opened = options_status.ok() ? tracing_.Open() : options_status;
     auto session = LiveSession::Create(options_.session, config);

@@ -162,7 +162,7 @@ class Run {
     const std::string path = LiveSession::NewPath();
     SessionConfig config;
     config.argv = options_.arguments;
-    if (options_.payload || !options_.protocols.empty()) config.options |= kOptionPayload;
+    ChoosePayload(options_, &config);
     auto session = LiveSession::Create(path, config);
     if (!session.ok()) return Fail(std::string(session.status().message()));
     session_ = *std::move(session);

@@ -243,8 +243,12 @@ Json Arguments(const Event& event, const Blobs& blobs) {
         arguments["peer"] = SocketAddress(bytes);
         break;
       case BlobTag::kPayload:
-        arguments["payload"] = bytes;
+      case BlobTag::kPreview: {
+        // A stream's may be in two parts.
+        Json& all = arguments[tag == BlobTag::kPayload ? "payload" : "preview"];
+        all = all.is_null() ? bytes : all.get<std::string>() + bytes;
         break;
+      }
       case BlobTag::kSentFds: {
         Json& fds = arguments["sent_fds"] = Json::array();
         for (size_t at = 0; at + sizeof(int32_t) <= bytes.size(); at += sizeof(int32_t)) {

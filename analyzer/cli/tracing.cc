@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_cat.h"
 #include "analyzer/cli/commands.h"
@@ -106,6 +107,23 @@ absl::Status LoadProtocols(const Options& options) {
   return absl::OkStatus();
 }
 
+void ChoosePayload(const Options& options, SessionConfig* config) {
+  if (options.payload) {
+    config->options |= kOptionPipePayload | kOptionSocketPayload;
+    return;
+  }
+  std::set<uint16_t> ports;
+  for (const auto& each : protocol::LoadedProtocols()) {
+    const protocol::Watch watch = each->Watches();
+    if (watch.pipes) config->options |= kOptionPipePayload;
+    if (!watch.sockets) continue;
+    config->options |= kOptionSocketPayload;
+    ports.insert(static_cast<uint16_t>(watch.port));
+  }
+  if (ports.count(0) == 0 && ports.size() <= kMostPayloadPorts)
+    config->payload_ports.assign(ports.begin(), ports.end());
+}
+
 Tracing::Tracing(const Options& options)
     : options_(options),
       store_(&stacks_, &RegisteredRules()),
@@ -137,7 +155,8 @@ void Tracing::Take(const Event& event) {
 Report Tracing::MakeReport(FinishReason reason) {
   Report report = BuildReport(model(), store_, &stacks_, reason);
   // With both rules off nobody has judged anything, and nobody wanted to.
-  if (!Enabled(options_.checks, "protocol-violation") && !Enabled(options_.checks, "protocol-incomplete"))
+  if (!Enabled(options_.checks, "protocol-violation") &&
+      !Enabled(options_.checks, "protocol-incomplete"))
     return report;
   const auto tracker = protocol::Tracker::Of(&model());
   if (const size_t count = tracker->WithoutPayload(); count > 0) {
@@ -146,7 +165,8 @@ Report Tracing::MakeReport(FinishReason reason) {
         " cannot be held against the protocol: the trace has only the first bytes of what was sent "
         "(record it with run --protocol=FILE or --payload=full)"));
   } else {
-    for (std::string& phrase : tracker->Unjudged()) report.coverage.holes.push_back(std::move(phrase));
+    for (std::string& phrase : tracker->Unjudged())
+      report.coverage.holes.push_back(std::move(phrase));
   }
   return report;
 }

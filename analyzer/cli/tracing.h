@@ -12,6 +12,7 @@
 #include "analyzer/events/event.h"
 #include "analyzer/events/log.h"
 #include "analyzer/findings/store.h"
+#include "analyzer/live/session.h"
 #include "analyzer/report/report.h"
 #include "analyzer/symbols/stacks.h"
 
@@ -38,6 +39,10 @@ class ReportFile {
 // Reads the protocols that --protocol names, and says on standard error what is doubtful in them.
 // Before a Tracing is made.
 absl::Status LoadProtocols(const Options& options);
+
+// What of the bytes is to be recorded in full: all where --payload=full says so, else what the
+// loaded protocols may watch.
+void ChoosePayload(const Options& options, SessionConfig* config);
 
 // The analysis of one run.
 class Tracing : public EventSink {

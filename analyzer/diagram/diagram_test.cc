@@ -10,13 +10,14 @@ namespace ipctrace::diagram {
 namespace {
 
 constexpr char kHostile[] =
-    "\x1b[31m<script>alert('x')</script>\"; end\n--> %% #35; \xff\xfe\xe2\x80\xae ]]>&amp; participant p9";
+    "\x1b[31m<script>alert('x')</script>\"; end\n--> %% #35; \xff\xfe\xe2\x80\xae ]]>&amp; "
+    "participant p9";
 
 Diagram Hostile() {
   Diagram diagram;
   diagram.lifelines = {kHostile, "server[2]"};
-  for (const Item::Kind kind : {Item::kMessage, Item::kConnect, Item::kFork, Item::kEvent, Item::kBlocked,
-                                Item::kViolation}) {
+  for (const Item::Kind kind : {Item::kMessage, Item::kConnect, Item::kFork, Item::kEvent,
+                                Item::kBlocked, Item::kViolation}) {
     Item item;
     item.kind = kind;
     item.from = 0;

@@ -35,15 +35,17 @@ std::string WriteStatesText(const Protocol& protocol, const Coverage* coverage) 
   std::string text = "protocol " + protocol.name + "\n";
   for (size_t s = 0; s < protocol.states.size(); ++s) {
     const State& state = protocol.states[s];
-    absl::StrAppend(&text, Entered(coverage, s) ? "● " : "○ ", state.name, s == 0 ? " (initial)" : "",
-                    state.final ? " (final)" : "", state.failed ? " (failed)" : "",
-                    Entered(coverage, s) ? absl::StrCat("  entered ", coverage->states[s], " times") : "",
-                    "\n");
+    absl::StrAppend(
+        &text, Entered(coverage, s) ? "● " : "○ ", state.name, s == 0 ? " (initial)" : "",
+        state.final ? " (final)" : "", state.failed ? " (failed)" : "",
+        Entered(coverage, s) ? absl::StrCat("  entered ", coverage->states[s], " times") : "",
+        "\n");
     for (size_t i = 0; i < state.transitions.size(); ++i) {
       const Transition& t = state.transitions[i];
       const uint64_t taken = Taken(coverage, s, i);
-      absl::StrAppend(&text, "    ", taken > 0 ? "✓ " : "  ", EscapeTerminal(Words(protocol, t, taken)), " → ",
-                      t.target < 0 ? "violation" : protocol.states[static_cast<size_t>(t.target)].name, "\n");
+      absl::StrAppend(
+          &text, "    ", taken > 0 ? "✓ " : "  ", EscapeTerminal(Words(protocol, t, taken)), " → ",
+          t.target < 0 ? "violation" : protocol.states[static_cast<size_t>(t.target)].name, "\n");
     }
   }
   return text;
@@ -61,8 +63,9 @@ std::string WriteStatesMermaid(const Protocol& protocol, const Coverage* coverag
       const Transition& t = state.transitions[i];
       const uint64_t taken = Taken(coverage, s, i);
       violation |= t.target < 0;
-      absl::StrAppend(&text, "  s", s, " --> ", t.target < 0 ? "violation" : absl::StrCat("s", t.target),
-                      ": ", taken > 0 ? "✓ " : "", EscapeMermaid(Words(protocol, t, taken)), "\n");
+      absl::StrAppend(&text, "  s", s, " --> ",
+                      t.target < 0 ? "violation" : absl::StrCat("s", t.target), ": ",
+                      taken > 0 ? "✓ " : "", EscapeMermaid(Words(protocol, t, taken)), "\n");
     }
     if (state.final) absl::StrAppend(&text, "  s", s, " --> [*]\n");
     if (Entered(coverage, s)) absl::StrAppend(&text, "  class s", s, " covered\n");
@@ -86,8 +89,8 @@ std::string WriteStatesSvg(const Protocol& protocol, const Coverage* coverage) {
   const int words = bows + 60 + static_cast<int>(edges) * 6;
   const int width = words + 620;
   std::string svg = absl::StrCat(
-      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", width, "\" height=\"", y, "\" viewBox=\"0 0 ",
-      width, " ", y, "\" font-family=\"sans-serif\" font-size=\"12\">\n",
+      "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"", width, "\" height=\"", y,
+      "\" viewBox=\"0 0 ", width, " ", y, "\" font-family=\"sans-serif\" font-size=\"12\">\n",
       "<defs><marker id=\"arrow\" markerWidth=\"8\" markerHeight=\"8\" refX=\"7\" refY=\"4\" "
       "orient=\"auto\"><path d=\"M0,0 L8,4 L0,8 z\"/></marker></defs>\n",
       "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n<text x=\"", kLeft,
@@ -96,29 +99,36 @@ std::string WriteStatesSvg(const Protocol& protocol, const Coverage* coverage) {
   for (size_t s = 0; s < protocol.states.size(); ++s) {
     const State& state = protocol.states[s];
     const bool entered = Entered(coverage, s);
-    absl::StrAppend(&svg, "<rect x=\"", kLeft, "\" y=\"", tops[s], "\" width=\"", kBox, "\" height=\"", kHeight,
-                    "\" rx=\"8\" fill=\"", entered ? "#cfc" : "white", "\" stroke=\"",
-                    state.failed ? "#c00" : entered ? "#080" : "black", "\" stroke-width=\"",
-                    state.final ? 3 : 1, "\"/>\n<text x=\"", kLeft + kBox / 2, "\" y=\"", tops[s] + 21,
-                    "\" text-anchor=\"middle\">", s == 0 ? "▸ " : "", EscapeXml(state.name), "</text>\n");
+    absl::StrAppend(&svg, "<rect x=\"", kLeft, "\" y=\"", tops[s], "\" width=\"", kBox,
+                    "\" height=\"", kHeight, "\" rx=\"8\" fill=\"", entered ? "#cfc" : "white",
+                    "\" stroke=\"",
+                    state.failed ? "#c00"
+                    : entered    ? "#080"
+                                 : "black",
+                    "\" stroke-width=\"", state.final ? 3 : 1, "\"/>\n<text x=\"", kLeft + kBox / 2,
+                    "\" y=\"", tops[s] + 21, "\" text-anchor=\"middle\">", s == 0 ? "▸ " : "",
+                    EscapeXml(state.name), "</text>\n");
     for (size_t i = 0; i < state.transitions.size(); ++i) {
       const Transition& t = state.transitions[i];
       const uint64_t taken = Taken(coverage, s, i);
       const char* color = taken > 0 ? "#080" : "#888";
       const int row = tops[s] + 8 + static_cast<int>(i) * 18;
       const int start = std::min(row, tops[s] + kHeight - 2);
-      const int target = t.target < 0 ? start : tops[static_cast<size_t>(t.target)] + 6 + static_cast<int>(s * 3 % 24);
+      const int target =
+          t.target < 0 ? start
+                       : tops[static_cast<size_t>(t.target)] + 6 + static_cast<int>(s * 3 % 24);
       bend += 6;
       if (t.target >= 0) {
-        absl::StrAppend(&svg, "<path d=\"M", bows, ",", start, " C", bows + bend, ",", start, " ", bows + bend, ",",
-                        target, " ", bows + 1, ",", target, "\" fill=\"none\" stroke=\"", color,
-                        "\" marker-end=\"url(#arrow)\"/>\n");
+        absl::StrAppend(&svg, "<path d=\"M", bows, ",", start, " C", bows + bend, ",", start, " ",
+                        bows + bend, ",", target, " ", bows + 1, ",", target,
+                        "\" fill=\"none\" stroke=\"", color, "\" marker-end=\"url(#arrow)\"/>\n");
       }
       absl::StrAppend(
-          &svg, "<text x=\"", words, "\" y=\"", row + 4, "\" fill=\"", taken > 0 ? "#060" : "#444", "\">",
-          EscapeXml(absl::StrCat(taken > 0 ? "✓ " : "", state.name, ": ", Words(protocol, t, taken), " → ",
-                                 t.target < 0 ? "violation"
-                                              : protocol.states[static_cast<size_t>(t.target)].name)),
+          &svg, "<text x=\"", words, "\" y=\"", row + 4, "\" fill=\"", taken > 0 ? "#060" : "#444",
+          "\">",
+          EscapeXml(absl::StrCat(
+              taken > 0 ? "✓ " : "", state.name, ": ", Words(protocol, t, taken), " → ",
+              t.target < 0 ? "violation" : protocol.states[static_cast<size_t>(t.target)].name)),
           "</text>\n");
     }
   }

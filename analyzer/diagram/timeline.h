@@ -17,7 +17,7 @@ struct Item {
   enum Kind : uint8_t { kMessage, kConnect, kFork, kEvent, kBlocked, kViolation, kFold };
   Kind kind = kEvent;
   Nanos time = 0;
-  int from = -1;     // lifelines; `to` is -1 where there is no other side
+  int from = -1;  // lifelines; `to` is -1 where there is no other side
   int to = -1;
   bool unread = false;
   std::string text;  // as it came from the program: the writers escape it

@@ -40,9 +40,11 @@ std::string EscapeMermaid(std::string_view text) {
     const char c = plain[i];
     const bool safe = absl::ascii_isalnum(static_cast<unsigned char>(c)) ||
                       (static_cast<uint8_t>(c) & 0x80) != 0 || c == ' ' || c == '.' || c == ',' ||
-                      c == '(' || c == ')' || c == '/' || c == '_' || c == '=' || c == '-' || c == '+';
+                      c == '(' || c == ')' || c == '/' || c == '_' || c == '=' || c == '-' ||
+                      c == '+';
     // The word `end` closes a block wherever it stands.
-    const bool end = absl::ascii_tolower(static_cast<unsigned char>(c)) == 'e' && i + 2 < plain.size() &&
+    const bool end = absl::ascii_tolower(static_cast<unsigned char>(c)) == 'e' &&
+                     i + 2 < plain.size() &&
                      absl::ascii_tolower(static_cast<unsigned char>(plain[i + 1])) == 'n' &&
                      absl::ascii_tolower(static_cast<unsigned char>(plain[i + 2])) == 'd';
     // Two hyphens, as of an arrow or a comment's %%.
@@ -124,7 +126,9 @@ std::string WriteMermaid(const Diagram& diagram) {
       case Item::kFork:
         if (two || item.kind == Item::kMessage) {
           absl::StrAppend(&text, "  p", item.from,
-                          item.kind != Item::kMessage ? "-->>p" : item.unread ? "-xp" : "->>p",
+                          item.kind != Item::kMessage ? "-->>p"
+                          : item.unread               ? "-xp"
+                                                      : "->>p",
                           item.to < 0 ? item.from : item.to, ": ", time, " ", what, "\n");
           break;
         }
@@ -136,14 +140,14 @@ std::string WriteMermaid(const Diagram& diagram) {
         absl::StrAppend(&text, "  Note right of p", item.from, ": ", time, " ", what, "\n");
         break;
       case Item::kViolation:
-        absl::StrAppend(&text, "  rect rgb(255, 220, 220)\n    Note over p", item.from, ": ✗ ", what,
-                        "\n  end\n");
+        absl::StrAppend(&text, "  rect rgb(255, 220, 220)\n    Note over p", item.from, ": ✗ ",
+                        what, "\n  end\n");
         break;
       case Item::kFold:
-        absl::StrAppend(&text, "  Note over p0", diagram.lifelines.size() > 1
-                                                    ? absl::StrCat(",p", diagram.lifelines.size() - 1)
-                                                    : "",
-                        ": ", FoldText(item), "\n");
+        absl::StrAppend(
+            &text, "  Note over p0",
+            diagram.lifelines.size() > 1 ? absl::StrCat(",p", diagram.lifelines.size() - 1) : "",
+            ": ", FoldText(item), "\n");
         break;
     }
   }
@@ -164,8 +168,8 @@ std::string WriteSvg(const Diagram& diagram) {
       "<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n");
   const auto x = [&](int line) { return kLeft + std::max(line, 0) * kStep; };
   for (int i = 0; i < count; ++i) {
-    absl::StrAppend(&svg, "<line x1=\"", x(i), "\" y1=\"", kTop - 14, "\" x2=\"", x(i), "\" y2=\"", height,
-                    "\" stroke=\"#bbb\"/>\n<text x=\"", x(i), "\" y=\"", kTop - 20,
+    absl::StrAppend(&svg, "<line x1=\"", x(i), "\" y1=\"", kTop - 14, "\" x2=\"", x(i), "\" y2=\"",
+                    height, "\" stroke=\"#bbb\"/>\n<text x=\"", x(i), "\" y=\"", kTop - 20,
                     "\" text-anchor=\"middle\" font-weight=\"bold\">",
                     EscapeXml(diagram.lifelines[static_cast<size_t>(i)]), "</text>\n");
   }
@@ -175,27 +179,30 @@ std::string WriteSvg(const Diagram& diagram) {
     const char* color = item.kind == Item::kViolation ? "#c00"
                         : item.kind == Item::kMessage ? "black"
                                                       : "#666";
-    absl::StrAppend(&svg, "<text x=\"4\" y=\"", y + 4, "\" fill=\"#888\" font-size=\"10\">", Time(item.time),
-                    "</text>\n");
+    absl::StrAppend(&svg, "<text x=\"4\" y=\"", y + 4, "\" fill=\"#888\" font-size=\"10\">",
+                    Time(item.time), "</text>\n");
     const bool two = item.to >= 0 && item.to != item.from;
     if (item.kind == Item::kBlocked) {
-      absl::StrAppend(&svg, "<rect x=\"", x(item.from) - 4, "\" y=\"", y - 9, "\" width=\"8\" height=\"", 18,
-                      "\" fill=\"#fc6\"/>\n");
+      absl::StrAppend(&svg, "<rect x=\"", x(item.from) - 4, "\" y=\"", y - 9,
+                      "\" width=\"8\" height=\"", 18, "\" fill=\"#fc6\"/>\n");
     } else if (item.kind == Item::kFold) {
-      absl::StrAppend(&svg, "<line x1=\"", x(0), "\" y1=\"", y, "\" x2=\"", x(count - 1), "\" y2=\"", y,
-                      "\" stroke=\"#bbb\" stroke-dasharray=\"2 4\"/>\n");
+      absl::StrAppend(&svg, "<line x1=\"", x(0), "\" y1=\"", y, "\" x2=\"", x(count - 1),
+                      "\" y2=\"", y, "\" stroke=\"#bbb\" stroke-dasharray=\"2 4\"/>\n");
     } else if (two && item.kind != Item::kViolation) {
-      absl::StrAppend(&svg, "<line x1=\"", x(item.from), "\" y1=\"", y, "\" x2=\"", x(item.to), "\" y2=\"", y,
-                      "\" stroke=\"", color, "\"", item.kind == Item::kMessage ? "" : " stroke-dasharray=\"5 3\"",
-                      item.unread ? " stroke-opacity=\"0.4\"" : "", " marker-end=\"url(#arrow)\"/>\n");
+      absl::StrAppend(&svg, "<line x1=\"", x(item.from), "\" y1=\"", y, "\" x2=\"", x(item.to),
+                      "\" y2=\"", y, "\" stroke=\"", color, "\"",
+                      item.kind == Item::kMessage ? "" : " stroke-dasharray=\"5 3\"",
+                      item.unread ? " stroke-opacity=\"0.4\"" : "",
+                      " marker-end=\"url(#arrow)\"/>\n");
     } else {
-      absl::StrAppend(&svg, "<circle cx=\"", x(item.from), "\" cy=\"", y, "\" r=\"4\" fill=\"", color, "\"/>\n");
+      absl::StrAppend(&svg, "<circle cx=\"", x(item.from), "\" cy=\"", y, "\" r=\"4\" fill=\"",
+                      color, "\"/>\n");
     }
-    const std::string what = item.kind == Item::kFold ? FoldText(item)
+    const std::string what = item.kind == Item::kFold        ? FoldText(item)
                              : item.kind == Item::kViolation ? "✗ " + item.text
                                                              : item.text;
-    absl::StrAppend(&svg, "<text x=\"", right, "\" y=\"", y + 4, "\" fill=\"", color, "\">", EscapeXml(what),
-                    "</text>\n");
+    absl::StrAppend(&svg, "<text x=\"", right, "\" y=\"", y + 4, "\" fill=\"", color, "\">",
+                    EscapeXml(what), "</text>\n");
   }
   return svg + "</svg>\n";
 }

@@ -173,6 +173,7 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
   }
   impl->path = path;
   impl->header->options = config.options;
+  std::copy(config.payload_ports.begin(), config.payload_ports.end(), impl->header->payload_ports);
   impl->header->first_pid = config.first_pid;
   impl->fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   impl->epoll = epoll_create1(EPOLL_CLOEXEC);

@@ -24,6 +24,7 @@ namespace ipctrace {
 struct SessionConfig {
   std::vector<std::string> argv;  // the command, for the report
   uint64_t options = 0;           // SessionOptions
+  std::vector<uint16_t> payload_ports;  // SessionHeader::payload_ports, at most 4
   int32_t first_pid = 0;          // bare form: who waits for the report
   size_t bytes = 0;               // of the shared file; 0: kDefaultSessionSize
 };

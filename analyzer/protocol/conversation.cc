@@ -22,11 +22,7 @@ bool TwoWay(const Protocol& protocol) {
 }
 
 bool NeedsPipePair(const Protocol& protocol) {
-  return TwoWay(protocol) &&
-         std::all_of(protocol.roles.begin(), protocol.roles.end(), [](const Role& role) {
-           return role.port == 0 && (role.plays == Role::kAny || role.plays == Role::kParent ||
-                                     role.plays == Role::kChild);
-         });
+  return TwoWay(protocol) && protocol.Watches().pipes;
 }
 
 Site FirstSite(const Flow& flow) {

@@ -25,27 +25,26 @@ std::shared_ptr<Descriptor> Target(const Act& act) {
 
 // The bytes of an act that moved `size`; false where they are not recorded.
 bool BytesOf(const Act& act, uint64_t size, std::string* bytes) {
-  bool recorded = false;
-  bytes->clear();
+  std::string payload, preview;
   // A stream's call has two: what the stream held at entry, and what the call put out.
-  for (const auto& [tag, payload] : act.blobs) {
-    if (tag != BlobTag::kPayload) continue;
-    recorded = true;
-    *bytes += payload;
+  for (const auto& [tag, data] : act.blobs) {
+    if (tag == BlobTag::kPayload) payload += data;
+    if (tag == BlobTag::kPreview) preview += data;
   }
-  if (recorded) {
-    if (bytes->size() > size) bytes->resize(size);
-    return bytes->size() == size;
-  }
-  if ((act.op == Op::kRead || act.op == Op::kWrite) && size <= 16) {
+  if (payload.empty() && size <= kPreviewBytes) payload = std::move(preview);
+  if (payload.empty() && (act.op == Op::kRead || act.op == Op::kWrite) && size <= 16) {
     char first[16];
     std::memcpy(first, &act.b, 8);
     std::memcpy(first + 8, &act.c, 8);
-    bytes->assign(first, size);
     // dprintf leaves no preview.
-    return size == 0 || act.b != 0 || act.c != 0 || act.call == Call::write;
+    if (act.b == 0 && act.c == 0 && act.call != Call::write && size != 0) return false;
+    bytes->assign(first, size);
+    return true;
   }
-  return false;
+  if (payload.size() < size) return false;
+  payload.resize(size);
+  *bytes = std::move(payload);
+  return true;
 }
 
 // Whether the descriptors that `goes` names are all there are of the ends that write to the object.
@@ -106,8 +105,9 @@ void Flows::DidLeave(const Act& act) {
   switch (act.op) {
     case Op::kStreamState:
       if (act.c != 0) {
-        const std::string* payload = act.Blob(BlobTag::kPayload);
-        pending_[{act.process->id, act.a}] = payload == nullptr ? "" : *payload;
+        const std::string* bytes = act.Blob(BlobTag::kPayload);
+        if (bytes == nullptr) bytes = act.Blob(BlobTag::kPreview);
+        pending_[{act.process->id, act.a}] = bytes == nullptr ? "" : *bytes;
       }
       return;
     case Op::kShutdown:

@@ -53,6 +53,17 @@ std::string Framing::Words() const {
   return "";
 }
 
+Watch Protocol::Watches() const {
+  Watch watch{true, true, 0};
+  for (const Role& role : roles) {
+    watch.pipes = watch.pipes && role.port == 0 && role.plays != Role::kConnects &&
+                  role.plays != Role::kAccepts;
+    watch.sockets = watch.sockets && role.plays != Role::kWrites && role.plays != Role::kReads;
+    if (role.port != 0) watch.port = role.port;
+  }
+  return watch;
+}
+
 std::string Protocol::Words(const Transition& transition) const {
   const auto name = [&](int role) {
     return role < 0 ? std::string("?") : roles[static_cast<size_t>(role)].name;

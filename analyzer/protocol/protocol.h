@@ -136,6 +136,12 @@ struct State {
   Place place;
 };
 
+// What conversations a protocol may be for.
+struct Watch {
+  bool pipes = false, sockets = false;
+  int port = 0;  // of the sockets; 0: any
+};
+
 struct Protocol {
   std::string name;
   std::string file;
@@ -145,6 +151,8 @@ struct Protocol {
   // Whether it says when this role may close: then it may not close elsewhere.
   bool mentions_close[2] = {false, false};
   bool mentions_half_close = false;
+
+  Watch Watches() const;
 
   // "client sends request", "server closes", "2 s pass".
   std::string Words(const Transition& transition) const;

@@ -41,7 +41,7 @@ inline constexpr char kOptionsVariable[] = "IPCTRACE_OPTIONS";
 inline constexpr char kAnalyzerVariable[] = "IPCTRACE_ANALYZER";
 
 inline constexpr uint64_t kSessionMagic = 0x3143525443504900;  // "\0IPCTRC1"
-inline constexpr uint32_t kFormatVersion = 1;  // part of kContractVersion (calls.h)
+inline constexpr uint32_t kFormatVersion = 2;  // part of kContractVersion (calls.h)
 
 inline constexpr size_t kRecordSize = 64;
 inline constexpr size_t kChunkSize = 8192;
@@ -50,10 +50,14 @@ inline constexpr size_t kDefaultSessionSize = size_t{64} << 20;
 
 enum class ClockKind : uint32_t { kTsc = 1, kMonotonicNs = 2 };
 
+inline constexpr size_t kPreviewBytes = 40;     // of a BlobTag::kPreview
+inline constexpr size_t kMostPayloadPorts = 4;  // SessionHeader::payload_ports
+
 // Bits of SessionHeader::options.
 enum SessionOptions : uint64_t {
-  kOptionPayload = 1,    // record all payload of pipes and sockets (BlobTag::kPayload)
-  kOptionBareForm = 2,   // the session's first process waits at its end for `report_done`
+  kOptionPipePayload = 1,    // record all bytes (BlobTag::kPayload) that go through pipes
+  kOptionBareForm = 2,       // the session's first process waits at its end for `report_done`
+  kOptionSocketPayload = 4,  // record all bytes that go through sockets, of payload_ports
 };
 
 enum class AnalyzerState : uint32_t {
@@ -74,6 +78,7 @@ struct SessionHeader {
   uint64_t options;
   int32_t first_pid;  // bare form: the process that started the session; 0 under `ipctrace run`
   uint32_t unused;
+  uint16_t payload_ports[kMostPayloadPorts];  // at one end or the other; all 0: any socket
 
   // Written by the analyzer.
   alignas(64) std::atomic<uint32_t> analyzer_state;  // AnalyzerState
@@ -160,6 +165,7 @@ enum class BlobTag : uint16_t {
   kPoll,       // PollEntry[]
   kPollReady,  // PollEntry[]
   kDispositions,  // uint64_t ignored, uint64_t handled: bit (signal - 1)
+  kPreview,    // the first bytes of a stream's transfer, where there is no kPayload
 };
 
 inline constexpr size_t kBlobPieceBytes = 48;

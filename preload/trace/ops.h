@@ -44,6 +44,9 @@ enum class Op : uint8_t {
   kTruncate,  // a=length
 
   // --- Streams. fd=descriptor under the FILE*, a=FILE* ------------------------------------------
+  // Those that move bytes, and kStreamState, have them as [Payload] where a protocol watches, else
+  // their beginning as [Preview]. A [Payload] may be in two parts (what the buffer held at entry,
+  // what the call put out), and longer than what was moved: the first bytes are meant.
   kStreamOpen,   // fopen, fdopen, tmpfile. result=1 or 0 (NULL); at return fd, a. b=1 when the
                  // descriptor is new, 0 for fdopen (fd at entry). c=open flags. [Path], [Fds]
   kStreamReopen, // freopen. fd at entry=old one (released), b=new fd at return. [Path], [Fds]
