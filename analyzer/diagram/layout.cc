@@ -18,14 +18,16 @@ class Lifelines {
  public:
   explicit Lifelines(const Model& model) : model_(model) {}
 
-  void Note(uint32_t process, uint32_t thread) {
+  void Note(uint32_t process, uint32_t thread_id) {
+    const int32_t thread = TidOf(thread_id);
     auto& all = threads_[process];
     if (thread != 0 && std::find(all.begin(), all.end(), thread) == all.end())
       all.push_back(thread);
   }
 
-  int Of(uint32_t process, uint32_t thread, std::vector<std::string>* names) {
+  int Of(uint32_t process, uint32_t thread_id, std::vector<std::string>* names) {
     if (process == 0) return -1;
+    int32_t thread = TidOf(thread_id);
     const auto& all = threads_[process];
     if (all.size() < 2) thread = 0;
     if (thread == 0 && all.size() > 1) thread = all.front();
@@ -36,18 +38,23 @@ class Lifelines {
   }
 
  private:
-  std::string NameOf(uint32_t process, uint32_t thread) const {
+  // After an exec, the main thread has another id in the trace and the same tid.
+  int32_t TidOf(uint32_t thread_id) const {
+    const Thread* thread = thread_id == 0 ? nullptr : model_.FindThread(thread_id);
+    return thread == nullptr ? 0 : thread->tid;
+  }
+
+  std::string NameOf(uint32_t process, int32_t thread) const {
     const Process* who = model_.Find(process);
     if (who == nullptr) return "?";
-    const Thread* part = thread == 0 ? nullptr : model_.FindThread(thread);
     std::string name = Describe(*who);
-    if (part != nullptr && part->tid != who->pid) absl::StrAppend(&name, " thread ", part->tid);
+    if (thread != 0 && thread != who->pid) absl::StrAppend(&name, " thread ", thread);
     return name;
   }
 
   const Model& model_;
-  std::map<uint32_t, std::vector<uint32_t>> threads_;
-  std::map<std::pair<uint32_t, uint32_t>, int> lines_;
+  std::map<uint32_t, std::vector<int32_t>> threads_;  // of a process: tids
+  std::map<std::pair<uint32_t, int32_t>, int> lines_;
 };
 
 }  // namespace

@@ -60,6 +60,7 @@ struct Flow {
   bool closed = false, half_closed = false;
   // A pipe that is not yet in a conversation: who has written and read, as far as they tried to.
   uint32_t writer = 0, reader = 0;  // process ids
+  int writer_fd = -1, reader_fd = -1;
   uint64_t waiting_bytes = 0;
 };
 

@@ -78,8 +78,10 @@ void Flows::DidEnter(const Act& act) {
   if (!Sends(act.op) && !reads) return;
   const auto descriptor = Target(act);
   if (descriptor == nullptr || !Followed(*descriptor->object())) return;
+  // Closing a stream, or moving in it, writes only where it was written.
+  if (!reads && !descriptor->description->writable()) return;
   const auto object = descriptor->object();
-  Tried(object, !reads, act.process->id);
+  Tried(object, !reads, act);
   if (!reads) Add(Out(object), act)->complete = false;
 }
 
@@ -90,7 +92,7 @@ void Flows::ExitFlushes(const Act& act) {
     const auto it = pending_.find({act.process->id, address});
     if (it == pending_.end() || descriptor == nullptr || stream->pending == 0) continue;
     if (!Followed(*descriptor->object())) continue;
-    Tried(descriptor->object(), /*writing=*/true, act.process->id);
+    Tried(descriptor->object(), /*writing=*/true, act);
     Deed* const deed = Add(Out(descriptor->object()), act);
     deed->size = stream->pending;
     deed->known = it->second.size() == stream->pending;

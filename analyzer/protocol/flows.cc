@@ -120,58 +120,71 @@ void Flows::Meet(const std::shared_ptr<Object>& object) {
   Flow* const flow = Out(object);
   if (flow->conversation != nullptr) return;
   if (object->IsPipe()) {
-    if (!pairs_) return Join(object, nullptr);
-    return MeetPipe(flow);
+    if (!pairs_ || flow->waiting_bytes > kMostWaiting) Join(object, nullptr);
+    return;
   }
   if (auto other = object->socket.other_end.lock()) Join(object, other);
 }
 
-void Flows::MeetPipe(Flow* flow) {
-  if (flow->writer != 0 && flow->reader != 0 && flow->writer != flow->reader) {
-    for (const auto& [id, other] : alone_) {
-      if (other.get() == flow || !other->object->IsPipe()) continue;
-      if (other->writer == flow->reader && other->reader == flow->writer)
-        return Join(flow->object, other->object);
-    }
-  }
-  if (flow->waiting_bytes > kMostWaiting) Join(flow->object, nullptr);
-}
-
-// Who has tried to write or read a pipe; the last one counts.
-void Flows::Tried(const std::shared_ptr<Object>& object, bool writing, uint32_t process) {
+// Who has tried to write or read a pipe, and by which number; the last one counts.
+void Flows::Tried(const std::shared_ptr<Object>& object, bool writing, const Act& act) {
   if (!object->IsPipe()) return;
   Flow* const flow = Out(object);
-  (writing ? flow->writer : flow->reader) = process;
-  if (pairs_ && flow->conversation == nullptr) Go(object);
+  (writing ? flow->writer : flow->reader) = act.process->id;
+  (writing ? flow->writer_fd : flow->reader_fd) = act.fd;
 }
 
-// At the end of the run: the pipe that is most likely this one's other half. One of its ends, at
-// least, must have been tried by the right process, and none by another; or it was never used at
-// all, and there is but one such.
-Flow* Flows::Likely(const Flow& flow) {
-  Flow* best = nullptr;
-  int most = -1, as_good = 0;
+// The pipe that is this one's other half, as far as `Fits` can tell; null where there is none, or
+// more than one.
+template <typename Fits>
+Flow* Flows::OnlyHalf(const Flow& flow, const Fits& fits, bool* several) const {
+  Flow* found = nullptr;
   for (const auto& [id, other] : alone_) {
-    if (other.get() == &flow || !other->object->IsPipe()) continue;
-    if (other->object->born.process != flow.object->born.process ||
-        other->object->born.process == 0)
-      continue;
-    const auto fits = [](uint32_t a, uint32_t b) { return a == 0 || b == 0 || a == b; };
-    if (!fits(other->writer, flow.reader) || !fits(other->reader, flow.writer)) continue;
-    if (other->writer != 0 && other->writer == flow.writer) continue;
-    if (other->reader != 0 && other->reader == flow.reader) continue;
-    const int score = (other->writer != 0 && other->writer == flow.reader) +
-                      (other->reader != 0 && other->reader == flow.writer);
-    if (score > most) as_good = 0;
-    if (score < most) continue;
-    most = score;
-    ++as_good;
-    best = other.get();
+    if (other.get() == &flow || !other->object->IsPipe() || !fits(flow, *other)) continue;
+    if (found != nullptr) {
+      *several = true;
+      return nullptr;
+    }
+    found = other.get();
   }
-  return as_good == 1 ? best : nullptr;
+  return found;
 }
 
-// At the end of the run, everybody who will ever be known is.
+// The other half of a pipe, at the end of the run, when all is known that ever will be.
+Flow* Flows::OtherHalf(const Flow& flow) {
+  // Each side was seen at both.
+  const auto both = [](const Flow& a, const Flow& b) {
+    return a.writer != 0 && a.reader != 0 && a.writer != a.reader && a.writer == b.reader &&
+           a.reader == b.writer;
+  };
+  // Of several: one side has them as standard input and output.
+  const auto standard = [&](const Flow& a, const Flow& b) {
+    return both(a, b) &&
+           ((a.reader_fd == 0 && b.writer_fd == 1) || (a.writer_fd == 1 && b.reader_fd == 0));
+  };
+  // Nobody else was seen: one end at least was tried by the right process, or the pipe not at all.
+  const auto may = [](const Flow& a, const Flow& b) {
+    const auto same = [](uint32_t x, uint32_t y) { return x == 0 || y == 0 || x == y; };
+    return a.object->born.process == b.object->born.process && a.object->born.process != 0 &&
+           same(a.writer, b.reader) && same(a.reader, b.writer) &&
+           (b.writer == 0 || b.writer != a.writer) && (b.reader == 0 || b.reader != a.reader);
+  };
+  bool several = false;
+  if (Flow* half = OnlyHalf(flow, both, &several); half != nullptr) {
+    OnlyHalf(*half, both, &several);
+    if (!several) return half;
+  }
+  if (several) {
+    several = false;
+    Flow* const half = OnlyHalf(flow, standard, &several);
+    if (half == nullptr) ambiguous_ = true;
+    return half;
+  }
+  return OnlyHalf(flow, may, &several);
+}
+
+// At the end of the run: those that say something, and whose other side is now known or never will
+// be.
 void Flows::MeetAll() {
   std::vector<std::shared_ptr<Object>> said;
   for (const auto& [id, flow] : alone_) {
@@ -180,7 +193,7 @@ void Flows::MeetAll() {
   for (const auto& object : said) {
     Flow* const flow = Out(object);
     if (flow->conversation != nullptr) continue;
-    Flow* const other = object->IsPipe() ? Likely(*flow) : nullptr;
+    const Flow* const other = object->IsPipe() && pairs_ ? OtherHalf(*flow) : nullptr;
     Join(object, other == nullptr ? nullptr : other->object);
   }
 }

@@ -7,8 +7,8 @@
 // and so is all that comes from outside the run.
 //
 // Two pipes are one conversation where one process writes the first and reads the second, and
-// another reads the first and writes the second. That shows when all four have been tried, so the
-// bytes wait until then; at the end of the run, what is known must do.
+// another reads the first and writes the second. Which two those are is sure only at the end of the
+// run (a third pipe may go between the same two processes), so their bytes wait until then.
 #ifndef IPCTRACE_ANALYZER_PROTOCOL_FLOWS_H_
 #define IPCTRACE_ANALYZER_PROTOCOL_FLOWS_H_
 
@@ -46,6 +46,9 @@ class Flows {
   // Whether the trace holds more than the first bytes of anything.
   bool payload_seen() const { return payload_seen_; }
 
+  // Whether there were pipes of which nobody can tell which two belong together.
+  bool ambiguous() const { return ambiguous_; }
+
   // What the model tells.
   void DidEnter(const Act& act);
   void DidLeave(const Act& act);
@@ -63,10 +66,11 @@ class Flows {
   std::unique_ptr<Flow> Release(const std::shared_ptr<Object>& object);
   void Join(const std::shared_ptr<Object>& a, const std::shared_ptr<Object>& b);
   void Meet(const std::shared_ptr<Object>& object);
-  void MeetPipe(Flow* flow);
   void MeetAll();
-  Flow* Likely(const Flow& flow);
-  void Tried(const std::shared_ptr<Object>& object, bool writing, uint32_t process);
+  Flow* OtherHalf(const Flow& flow);
+  template <typename Fits>
+  Flow* OnlyHalf(const Flow& flow, const Fits& fits, bool* several) const;
+  void Tried(const std::shared_ptr<Object>& object, bool writing, const Act& act);
   // In their order (flows.cc).
   void Go(const std::shared_ptr<Object>& object);
   void Start(Conversation& conversation);
@@ -94,6 +98,7 @@ class Flows {
   uint64_t order_ = 0;
   bool finishing_ = false;
   bool payload_seen_ = false;
+  bool ambiguous_ = false;
 };
 
 // Throws away bytes that were taken and are known from the sender's side already.

@@ -27,6 +27,17 @@ std::shared_ptr<Tracker> Tracker::Of(const Model* model) {
   return tracker;
 }
 
+std::vector<std::string> Tracker::Unjudged() const {
+  std::vector<std::string> phrases = judge_.Unjudged();
+  if (flows_.ambiguous()) {
+    phrases.push_back(
+        "more than two pipes go between the same two processes, and which two of them are one "
+        "conversation is not "
+        "known: no protocol that both sides speak was held against them");
+  }
+  return phrases;
+}
+
 bool Tracker::DrivenBy(const void* who) {
   if (driver_ == nullptr) driver_ = who;
   return driver_ == who;

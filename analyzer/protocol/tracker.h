@@ -32,7 +32,7 @@ class Tracker {
   // Conversations that could not be judged since the trace was recorded with previews only.
   size_t WithoutPayload() const { return flows_.payload_seen() ? 0 : judge_.given_up(); }
   // What could not be judged, a phrase each.
-  std::vector<std::string> Unjudged() const { return judge_.Unjudged(); }
+  std::vector<std::string> Unjudged() const;
 
  private:
   explicit Tracker(const Model* model);

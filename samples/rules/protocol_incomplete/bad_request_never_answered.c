@@ -1,6 +1,6 @@
 // The server takes the request and goes.
 // OPTIONS: --protocol=echo
-#include "peers.h"
+#include "../peers.h"
 
 static void client(int fd) {
   char reply[64];

@@ -1,6 +1,6 @@
 // Two requests come in one segment; the server takes them for one and answers the first.
 // OPTIONS: --protocol=echo-lines
-#include "peers.h"
+#include "../peers.h"
 
 static void client(int fd) {
   char reply[64];

@@ -1,6 +1,6 @@
 // The server thinks too long about it.
 // OPTIONS: --protocol=patient.protocol
-#include "peers.h"
+#include "../peers.h"
 
 static void client(int fd) {
   char reply[64];

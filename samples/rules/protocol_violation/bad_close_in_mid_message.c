@@ -1,6 +1,6 @@
 // The client closes when it has sent a half of its second message.
 // OPTIONS: --protocol=echo
-#include "peers.h"
+#include "../peers.h"
 
 static void client(int fd) {
   char reply[64];

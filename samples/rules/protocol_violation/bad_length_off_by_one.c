@@ -1,6 +1,6 @@
 // The client counts one byte more than it sends; the server looks at what it got instead.
 // OPTIONS: --protocol=rpc
-#include "peers.h"
+#include "../peers.h"
 
 static void client(int fd) {
   char message[] = "\0\0\0\x0a" "\0\0\0\1" "hello";  // 4 + 5 bytes follow, not 10

@@ -1,6 +1,6 @@
 // The client sends a string without the NUL that ends it; the server takes what one read gives.
 // OPTIONS: --protocol=echo
-#include "peers.h"
+#include "../peers.h"
 
 static void client(int fd) {
   char reply[64];

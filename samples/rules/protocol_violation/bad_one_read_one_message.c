@@ -1,6 +1,6 @@
 // The client's request comes in two segments; the server takes the first for all of it.
 // OPTIONS: --protocol=echo
-#include "peers.h"
+#include "../peers.h"
 
 static void client(int fd) {
   char reply[64];

@@ -1,6 +1,6 @@
 // An echo that is not what was said.
 // OPTIONS: --protocol=echo
-#include "peers.h"
+#include "../peers.h"
 
 static void client(int fd) {
   char reply[64];

@@ -1,6 +1,6 @@
 // The server says something before it was asked.
 // OPTIONS: --protocol=echo
-#include "peers.h"
+#include "../peers.h"
 
 static void client(int fd) {
   char reply[64];

@@ -1,6 +1,6 @@
 // The server answers one request twice.
 // OPTIONS: --protocol=echo
-#include "peers.h"
+#include "../peers.h"
 
 static void client(int fd) {
   char reply[64];

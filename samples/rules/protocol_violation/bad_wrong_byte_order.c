@@ -1,6 +1,6 @@
 // The client sends its length as the machine has it, without htonl.
 // OPTIONS: --protocol=rpc
-#include "peers.h"
+#include "../peers.h"
 
 static void client(int fd) {
   struct {

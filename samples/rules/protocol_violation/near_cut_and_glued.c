@@ -2,7 +2,7 @@
 // the ends of messages does not mind.
 // OPTIONS: --protocol=echo-lines
 // EXPECT: clean
-#include "peers.h"
+#include "../peers.h"
 
 static void client(int fd) {
   const char *text = "hello\nis anybody there?\n";

@@ -4,7 +4,7 @@
 // EXPECT: clean
 #include <pthread.h>
 
-#include "peers.h"
+#include "../peers.h"
 
 static void client(int fd) {
   char reply[64];
