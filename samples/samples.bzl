@@ -18,7 +18,7 @@ def sample_test(source):
         ],
         data = native.glob([
             folder + "/*.h",
-            folder.rpartition("/")[0] + "/*.h",  # shared by several rules
+            "rules/*.h",  # shared by several rules
             folder + "/*.protocol",
         ], allow_empty = True) + [
             source,

@@ -2,12 +2,16 @@
 """Protocols over a run, and the diagram: servers and clients that nobody here wrote, kept traces,
 mistakes in a protocol's file."""
 import importlib.util
+import json
 import os
+import random
 import shutil
 import socket
 import subprocess
 import sys
+import threading
 import unittest
+import xml.dom.minidom
 
 import tool
 
@@ -158,6 +162,157 @@ with smtplib.SMTP("127.0.0.1", server.socket.getsockname()[1]) as client:
         again = self.command("report", "--protocol=echo", self.path("trace"))
         self.assertEqual(0, again.returncode, again.stderr)
         self.assertIn("protocol-violation", again.stderr)
+
+    def test_every_byte_that_stdio_moves_is_in_the_trace(self):
+        program = self.compile("tests/programs/stdio_bytes.c")
+        seeds = [int(os.environ.get("SEED", "0")) or random.randrange(1 << 30) for _ in range(6)]
+        for seed in seeds:
+            with self.subTest(f"SEED={seed}"):
+                self.run_traced([program, str(seed), self.path("said")], options=[
+                    "--payload=full", "--checks=-*", "--trace=" + self.path("trace")])
+                with open(self.path("said")) as file:
+                    said = file.read()
+                shown = self.command("show", "--format=jsonl", self.path("trace"))
+                events = [json.loads(line) for line in shown.stdout.splitlines()]
+                pipe = next(e for e in events if e["call"] == "pipe")
+                sent = taken = ""
+                for event in events:
+                    moved = event["args"]
+                    if event["pid"] == pipe["pid"] and event["fd"] == pipe["args"]["write_fd"]:
+                        count = event["result"] if event["call"] == "dprintf" else moved.get("written", 0)
+                        sent += moved.get("payload", "")[:count]
+                    if event["pid"] != pipe["pid"] and event["fd"] == pipe["args"]["read_fd"]:
+                        taken += moved.get("payload", "")
+                self.assertEqual(said, sent)
+                self.assertEqual(said, taken)
+                # Nobody watches a file: of that there is the beginning.
+                files = [e for e in events if e["call"] in ("fputs", "fwrite", "fprintf")
+                         and e["fd"] != pipe["args"]["write_fd"]]
+                self.assertTrue(files)
+                for event in files:
+                    self.assertNotIn("payload", event["args"])
+
+    def outside(self, answer):
+        """The port of a server outside the run, which gives this answer to the first line it gets."""
+        listener = socket.create_server(("127.0.0.1", 0))
+        def serve():
+            connection, _ = listener.accept()
+            with connection, listener:
+                while not connection.recv(1).endswith(b"\n"):
+                    pass
+                for byte in answer:
+                    connection.sendall(bytes([byte]))
+        threading.Thread(target=serve, daemon=True).start()
+        return listener.getsockname()[1]
+
+    def test_a_client_that_reads_by_stdio_from_outside_the_run(self):
+        with open(self.path("client.c"), "w") as file:
+            file.write(r"""
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <stdlib.h>
+int main(int argc, char **argv) {
+  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(atoi(argv[1]))};
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  if (connect(fd, (struct sockaddr *)&to, sizeof(to)) != 0) return 1;
+  FILE *in = fdopen(fd, "r");
+  char line[100];
+  dprintf(fd, "a rather long request, longer than a preview would be\n");
+  return fgets(line, sizeof(line), in) == NULL;
+}
+""")
+        program = self.compile(self.path("client.c"))
+        for answer, rules in ((b"a rather long request, longer than a preview would be\n", []),
+                              (b"a rather long request, longer than a preview would bE\n", ["protocol-violation"])):
+            run = self.run_traced([program, str(self.outside(answer))],
+                                  options=["--checks=-*,protocol-*", "--protocol=echo-lines"])
+            self.assertEqual(rules, [f["rule"] for f in run.findings])
+            self.assertEqual([], run.report["coverage"]["holes"])
+
+    def test_a_protocol_that_nothing_was_held_against_is_told(self):
+        run = self.broken_echo("--protocol=resp")
+        self.assertEqual([], run.loud())
+        self.assertIn("nothing was held against protocol resp", run.report["coverage"]["holes"][0])
+
+    def test_hostile_payload_harms_no_form_of_a_report(self):
+        hostile = b"\x1b[31m<script>alert(1)</script>\"'&]]>%0A::error::\xff\xfe\xe2\x80\xae\0"
+        with open(self.path("evil.py"), "w") as file:
+            file.write(f"""
+import os, socket
+listener = socket.create_server(("127.0.0.1", 0))
+if os.fork() == 0:
+    client = socket.create_connection(listener.getsockname())
+    client.sendall({hostile!r})
+    client.recv(100)
+    os._exit(0)
+server, _ = listener.accept()
+server.recv(100)
+server.sendall({hostile[:-3]!r} + b"!\\0")
+server.close()
+os.wait()
+""")
+        run = self.run_traced([sys.executable, self.path("evil.py")],
+                              options=["--protocol=echo", "--trace=" + self.path("trace")])
+        self.assertIn("protocol-violation", [f["rule"] for f in run.loud()])
+        for form in ("text", "json", "junit", "sarif", "github"):
+            shown = self.command("report", "--color=never", "--format=" + form, "--output=-", "--protocol=echo",
+                                 self.path("trace"))
+            self.assert_harmless(form, shown.stdout)
+        for form in ("text", "mermaid", "svg"):
+            shown = self.command("diagram", "--format=" + form, "--protocol=echo", self.path("trace"))
+            self.assert_harmless(form, shown.stdout)
+
+    def assert_harmless(self, form, text):
+        self.assertIn("alert", text, form)
+        self.assertNotRegex(text, r"[\x00-\x08\x0b-\x1f\x7f\u202e]", form)
+        if form in ("junit", "svg"):
+            self.assertNotIn("<script", text, form)
+            xml.dom.minidom.parseString(text)
+        if form in ("json", "sarif"):
+            json.loads(text)
+        if form == "github":
+            for line in text.splitlines():
+                self.assertRegex(line, "^::(error|warning|notice|group|endgroup)|^[^:]", form)
+        if form == "mermaid":
+            self.assertNotIn("<script", text, form)
+
+    def test_a_diagram_has_previews_without_a_protocol_and_says_what_exit_wrote(self):
+        with open(self.path("child.c"), "w") as file:
+            file.write(r"""
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+int main(void) {
+  int ends[2];
+  char line[100];
+  pipe(ends);
+  if (fork() == 0) {
+    dup2(ends[1], 1);
+    close(ends[0]);
+    close(ends[1]);
+    printf("by exit, and quite long so that it is cut\n");
+    exit(0);
+  }
+  close(ends[1]);
+  FILE *in = fdopen(ends[0], "r");
+  while (fgets(line, sizeof(line), in) != NULL) {}
+  wait(NULL);
+  return 0;
+}
+""")
+        self.run_traced([self.compile(self.path("child.c"))], options=["--trace=" + self.path("trace")])
+        shown = self.command("diagram", self.path("trace")).stdout
+        self.assertRegex(shown, '◀─+┤ +"by exit, and quite long so that it is cu"… 42 bytes, written by exit')
+
+    def test_a_reset_is_drawn(self):
+        self.run_traced([self.compile("samples/rules/socket_reset/" + sorted(
+            name for name in os.listdir("samples/rules/socket_reset") if name.startswith("bad_") and name.endswith(".c"))[0])],
+            options=["--trace=" + self.path("trace")])
+        shown = self.command("diagram", self.path("trace")).stdout
+        self.assertRegex(shown, r"closes fd \d+, the connection .*: RST \(\d+ bytes? unread\)")
+        self.assertIn("RST)", shown)
 
     def test_a_mistake_in_the_file_is_told_before_the_program_runs(self):
         with open(self.path("p"), "w") as file:
