@@ -15,6 +15,7 @@ class FdDoubleClose : public Rule {
  public:
   // A stale close succeeds; what fails then is some use of what it hit.
   bool Watches(Op op) const override { return op != Op::kHello && op != Op::kStreamState; }
+  bool WatchesSuccess(Op op) const override { return false; }
 
   void DidLeave(const Act& act) override {
     if (act.err != EBADF || act.fd < 0) return;

@@ -32,6 +32,7 @@ class FdExhausted : public Rule {
         return false;
     }
   }
+  bool WatchesSuccess(Op op) const override { return false; }
 
   void DidLeave(const Act& act) override {
     if (act.err != EMFILE && act.err != ENFILE) return;

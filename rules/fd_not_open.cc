@@ -30,6 +30,7 @@ class FdNotOpen : public Rule {
         return true;
     }
   }
+  bool WatchesSuccess(Op op) const override { return false; }
 
   void DidLeave(const Act& act) override {
     if (act.err != EBADF) return;

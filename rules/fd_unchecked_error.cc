@@ -16,6 +16,7 @@ namespace {
 class FdUncheckedError : public Rule {
  public:
   bool Watches(Op op) const override { return Makes(op) || Uses(op); }
+  bool WatchesSuccess(Op op) const override { return false; }
 
   void DidLeave(const Act& act) override {
     if (act.err == 0) return;

@@ -17,6 +17,9 @@ namespace {
 class FdUseAfterClose : public Rule {
  public:
   bool Watches(Op op) const override { return op != Op::kHello && op != Op::kStreamState; }
+  bool WatchesSuccess(Op op) const override {
+    return op == Op::kRead || op == Op::kWrite || op == Op::kPoll;
+  }
 
   void DidLeave(const Act& act) override {
     if (act.err == EBADF) {

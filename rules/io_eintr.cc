@@ -53,6 +53,7 @@ class IoEintr : public Rule {
         return false;
     }
   }
+  bool WatchesSuccess(Op op) const override { return false; }
 
   void DidEnter(const Act& act) override {
     if (act.op == Op::kKill) {

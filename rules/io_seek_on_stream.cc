@@ -20,6 +20,7 @@ class IoSeekOnStream : public Rule {
   bool Watches(Op op) const override {
     return op == Op::kSeek || op == Op::kStreamSeek || op == Op::kReadAt || op == Op::kWriteAt;
   }
+  bool WatchesSuccess(Op op) const override { return false; }
 
   void DidLeave(const Act& act) override {
     if (act.err != ESPIPE || act.descriptor == nullptr) return;

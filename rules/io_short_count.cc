@@ -87,6 +87,7 @@ class IoShortCount : public Rule {
   void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how,
                  const Act& act) override {
     Going(*descriptor);
+    ReaderGoing(*descriptor);
   }
 
   void WillEnd(const Process& process) override {
@@ -94,14 +95,17 @@ class IoShortCount : public Rule {
       for (const auto& [fd, descriptor] : process.table)
         short_writes_.erase(descriptor->description->id);
     }
-    for (const auto& [fd, descriptor] : process.table) Going(*descriptor);
+    for (const auto& [fd, descriptor] : process.table) {
+      Going(*descriptor);
+      ReaderGoing(*descriptor);
+    }
   }
 
   void DidFinish() override {
     std::vector<uint64_t> ids;
     for (const auto& [id, records] : records_) ids.push_back(id);
     std::sort(ids.begin(), ids.end());
-    for (uint64_t id : ids) Judge(records_[id]);
+    for (uint64_t id : ids) Judge(Of(id));
   }
 
  private:
@@ -136,9 +140,38 @@ class IoShortCount : public Rule {
 
   void Spoil(uint64_t id) {
     if (id == 0) return;
-    Records& records = records_[id];
+    Records& records = Of(id);
     records.spoiled = true;
     std::vector<uint64_t>().swap(records.writes);
+  }
+
+  // A run may have a thousand million reads and writes, one after another on the same stream.
+  Records& Of(uint64_t id) {
+    if (id != recent_id_) {
+      auto [it, is_new] = records_.try_emplace(id);
+      if (is_new) it->second = std::make_unique<Records>();
+      recent_id_ = id;
+      recent_ = it->second == nullptr ? &done_with_ : it->second.get();
+    }
+    return *recent_;
+  }
+
+  // With the last reading end goes all that could still be found out about a stream's records, and
+  // with it what was kept to find it out. Others may yet open a FIFO.
+  void ReaderGoing(const Descriptor& descriptor) {
+    if (!descriptor.description->readable() || descriptor.description->holders.size() > 1) return;
+    const Object& object = *descriptor.object();
+    if (object.kind == ObjectKind::kFifo) return;
+    auto it = records_.find(object.id);
+    if (it == records_.end() || it->second == nullptr) return;
+    if (!it->second->spoiled && it->second->went_on) return;
+    for (const Description* other : object.descriptions) {
+      if (other != descriptor.description.get() && other->readable() && !other->holders.empty()) {
+        return;
+      }
+    }
+    if (recent_id_ == object.id) recent_id_ = 0;
+    it->second = nullptr;
   }
 
   // --- Writes
@@ -208,7 +241,7 @@ class IoShortCount : public Rule {
     if (bytes == 0 || !IsStream(descriptor)) return;
     uint64_t id = QueueId(descriptor);
     if (id == 0) return;
-    Records& records = records_[id];
+    Records& records = Of(id);
     records.written += bytes;
     if (records.spoiled) return;
     if (records.writes.size() >= kMostWrites) return Spoil(id);
@@ -219,7 +252,7 @@ class IoShortCount : public Rule {
     if (act.descriptor == nullptr || act.failed() || (act.flags & kRecordPeek) != 0) return;
     if (act.result <= 0 || act.a < 2) return;
     if (!IsStream(*act.descriptor)) return;
-    Records& records = records_[act.descriptor->object()->id];
+    Records& records = Of(act.descriptor->object()->id);
     if (records.spoiled) return;
     auto got = static_cast<uint64_t>(act.result);
     if (records.size == 0) {
@@ -282,8 +315,12 @@ class IoShortCount : public Rule {
   }
 
   absl::flat_hash_map<uint64_t, ShortWrite>
-      short_writes_;                                // the last write on a description, by its id
-  absl::flat_hash_map<uint64_t, Records> records_;  // by Object::id of the reading end
+      short_writes_;  // the last write on a description, by its id
+  // By Object::id of the reading end; null: done with, nothing can be said of it any more.
+  absl::flat_hash_map<uint64_t, std::unique_ptr<Records>> records_;
+  uint64_t recent_id_ = 0;  // the one that Of gave last
+  Records* recent_ = nullptr;
+  Records done_with_ = {.spoiled = true};
 };
 
 REGISTER_RULE(IoShortCount, "io-short-count", Severity::kError, {});

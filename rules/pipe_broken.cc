@@ -16,6 +16,8 @@ namespace {
 class PipeBroken : public Rule {
  public:
   bool Watches(Op op) const override { return IsWrite(op) || op == Op::kAccept || op == Op::kExit; }
+  bool WatchesEntry(Op op) const override { return op == Op::kExit; }
+  bool WatchesSuccess(Op op) const override { return op == Op::kAccept; }
 
   // What exit writes out, it writes after its record: the buffer of a stream, filled where that was
   // used last.

@@ -16,6 +16,7 @@ class PipeWrongEnd : public Rule {
     return op == Op::kRead || op == Op::kWrite || op == Op::kStreamRead || op == Op::kStreamWrite ||
            op == Op::kReadAt || op == Op::kWriteAt || op == Op::kTransfer || op == Op::kStreamOpen;
   }
+  bool WatchesSuccess(Op op) const override { return false; }
 
   void DidLeave(const Act& act) override {
     if (act.err == 0) return;

@@ -59,6 +59,7 @@ class ProcessChildFallthrough : public Rule {
         return false;
     }
   }
+  bool WatchesEntry(Op op) const override { return op == Op::kAccept; }
 
   void DidFork(const Process& parent, const Process& child, const Act* act) override {
     if (child.execed || OpOf(child.born.call) != Op::kFork || IsInterpreter(parent)) return;

@@ -20,6 +20,7 @@ class SocketReset : public Rule {
     return op == Op::kRead || op == Op::kWrite || op == Op::kStreamRead || op == Op::kStreamWrite ||
            op == Op::kTransfer;
   }
+  bool WatchesSuccess(Op op) const override { return false; }
 
   void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how,
                  const Act& act) override {

@@ -41,6 +41,9 @@ class SocketWrongState : public Rule {
         return false;
     }
   }
+  bool WatchesSuccess(Op op) const override {
+    return op == Op::kConnect || op == Op::kShutdown;
+  }
 
   void DidEnter(const Act& act) override {
     if (act.descriptor == nullptr) return;

@@ -35,6 +35,7 @@ class StdioFdMix : public Rule {
         return op == Op::kStreamClose;
     }
   }
+  bool WatchesEntry(Op op) const override { return op == Op::kStreamClose; }
 
   void DidLeave(const Act& act) override {
     switch (act.op) {

@@ -25,6 +25,8 @@ constexpr Nanos kMargin = 5'000;
 constexpr Nanos kPatience = 50'000'000;
 // After so many times that, a thread that took a ticket and never its chunk was killed there.
 constexpr uint64_t kGivenUp = 200;
+// How many records ahead of the one that is read memory is told of.
+constexpr size_t kAhead = 8;
 // How many chunks are added at a time where all are held by threads.
 constexpr uint32_t kMoreChunks = 256;
 
@@ -135,9 +137,9 @@ bool Follower::TakeChunk(uint64_t ticket) {
   taken->records = ChunkRecords(chunk);
   taken->first_seq = chunk->first_seq;
   // A thread's second chunk may be seen first, where it took both while we looked.
-  auto place = std::upper_bound(
-      stream->chunks.begin(), stream->chunks.end(), taken,
-      [](const auto& a, const auto& b) { return a->first_seq < b->first_seq; });
+  auto place =
+      std::upper_bound(stream->chunks.begin(), stream->chunks.end(), taken,
+                       [](const auto& a, const auto& b) { return a->first_seq < b->first_seq; });
   stream->chunks.insert(place, std::move(taken));
   return true;
 }
@@ -154,7 +156,18 @@ void Follower::Began(uint32_t process, int32_t pid) {
   begun_.emplace_back(process, pid);
 }
 
-Record* Follower::At(Stream& stream, uint64_t seq, Chunk** chunk) {
+Record* Follower::FindNext(Stream& stream) {
+  Chunk* chunk = nullptr;
+  Record* record = Find(stream, stream.next, &chunk);
+  if (record != nullptr) {
+    stream.here = chunk;
+    stream.here_seq = chunk->first_seq;
+    stream.moved = true;
+  }
+  return record;
+}
+
+Record* Follower::Find(Stream& stream, uint64_t seq, Chunk** chunk) {
   for (size_t i = stream.current; i < stream.chunks.size(); ++i) {
     Chunk* candidate = stream.chunks[i].get();
     if (seq < candidate->first_seq) return nullptr;
@@ -190,7 +203,7 @@ bool Published(RecordState state) { return state >= RecordState::kEntered; }
 
 // The blobs of the record just entered stand behind it.
 void Follower::CollectBlobs(Stream& stream, uint64_t owner, Blobs* blobs) {
-  while (Record* record = At(stream, stream.next, nullptr)) {
+  while (Record* record = Next(stream)) {
     uint32_t head = LoadHead(record);
     if (!Published(HeadState(head)) || !IsBlob(head)) return;
     const auto& piece = *reinterpret_cast<const BlobRecord*>(record);
@@ -202,7 +215,7 @@ void Follower::CollectBlobs(Stream& stream, uint64_t owner, Blobs* blobs) {
 
 // Blobs that came when their owner had long been entered.
 void Follower::TakeBlobs(Stream& stream) {
-  while (Record* record = At(stream, stream.next, nullptr)) {
+  while (Record* record = Next(stream)) {
     uint32_t head = LoadHead(record);
     if (!Published(HeadState(head)) || !IsBlob(head)) return;
     const auto& piece = *reinterpret_cast<const BlobRecord*>(record);
@@ -213,8 +226,8 @@ void Follower::TakeBlobs(Stream& stream) {
   }
 }
 
-// A record is complete, and its blobs go on to the end of the last chunk that is known: there may be
-// another one, which was claimed since the chunks were looked for.
+// A record is complete, and its blobs go on to the end of the last chunk that is known: there may
+// be another one, which was claimed since the chunks were looked for.
 bool Follower::BlobsMayGoOn(Stream& stream, RecordState top, RecordState state) {
   if (draining_ || stream.dead) return false;
   if (waiting_.empty() && header_->claimed.load(std::memory_order_acquire) <= taken_) return false;
@@ -222,11 +235,12 @@ bool Follower::BlobsMayGoOn(Stream& stream, RecordState top, RecordState state) 
   if (Published(state)) {
     const Record* record;
     do {
-      record = At(stream, ++seq, nullptr);
-    } while (record != nullptr && Published(HeadState(LoadHead(record))) && IsBlob(LoadHead(record)));
+      record = At(stream, ++seq);
+    } while (record != nullptr && Published(HeadState(LoadHead(record))) &&
+             IsBlob(LoadHead(record)));
     return record == nullptr;
   }
-  return top == RecordState::kReturned && At(stream, seq, nullptr) == nullptr;
+  return top == RecordState::kReturned && Next(stream) == nullptr;
 }
 
 bool Follower::Peek(Stream& stream, uint64_t now, uint64_t* bound) {
@@ -236,7 +250,7 @@ bool Follower::Peek(Stream& stream, uint64_t now, uint64_t* bound) {
   RecordState top = RecordState::kEmpty;
   if (!stream.open.empty()) top = HeadState(LoadHead(stream.open.back().record));
   TakeBlobs(stream);
-  Record* record = At(stream, stream.next, nullptr);
+  Record* record = Next(stream);
   RecordState state = record == nullptr ? RecordState::kEmpty : HeadState(LoadHead(record));
   if (state > RecordState::kAbandoned || top > RecordState::kAbandoned) {
     broken_ = true;
@@ -283,12 +297,14 @@ void Follower::Emit(Stream& stream, EventSink* sink) {
   event.pid = stream.pid;
   event.tid = stream.tid;
   event.time = clock_->ToNanos(stream.time);
-  event.blobs.clear();
+  if (!event.blobs.empty()) event.blobs.clear();
   stream.last = stream.time;
   Record* record;
   if (stream.kind == EventKind::kEnter) {
-    Chunk* chunk = nullptr;
-    record = At(stream, stream.next, &chunk);
+    record = Next(stream);
+    // It comes from another processor's cache: the sooner it is asked for, the shorter the wait.
+    __builtin_prefetch(record + kAhead);
+    Chunk* const chunk = stream.here;
     event.seq = stream.next++;
     ++chunk->open;
     CollectBlobs(stream, event.seq, &event.blobs);
@@ -297,7 +313,7 @@ void Follower::Emit(Stream& stream, EventSink* sink) {
     Open& open = stream.open.back();
     record = open.record;
     event.seq = open.seq;
-    event.blobs = std::move(open.later);
+    if (!open.later.empty()) event.blobs = std::move(open.later);
   }
   uint32_t head = LoadHead(record);
   event.call = static_cast<Call>(HeadCall(head) < kCallCount ? HeadCall(head) : 0);
@@ -313,11 +329,14 @@ void Follower::Emit(Stream& stream, EventSink* sink) {
     stream.open.pop_back();
   }
   sink->Take(event);
-  Recycle(stream);
+  if (stream.moved || stream.current != 0 || stream.next - stream.here_seq >= kRecordsPerChunk) {
+    Recycle(stream);
+  }
 }
 
 // Gives back the chunks that are read and in which nothing is unfinished.
 void Follower::Recycle(Stream& stream) {
+  stream.moved = false;
   while (stream.current < stream.chunks.size() &&
          stream.next >= stream.chunks[stream.current]->first_seq + kRecordsPerChunk) {
     ++stream.current;
@@ -361,8 +380,7 @@ void Follower::RefillRing() {
 // More threads than chunks: each holds one, however little it writes.
 void Follower::AddChunks() {
   if (broken_) return;
-  uint64_t left =
-      freed_ - std::min(header_->claimed.load(std::memory_order_relaxed), freed_);
+  uint64_t left = freed_ - std::min(header_->claimed.load(std::memory_order_relaxed), freed_);
   if (left > kMoreChunks / 4 || !free_.empty()) return;
   for (uint32_t i = 0; i < kMoreChunks && fresh_ < chunk_count_; ++i) {
     free_.push_back(fresh_++);
@@ -442,8 +460,8 @@ void Follower::FreeDead() {
   looked_for_dead_ = clock_->Ticks();
   std::vector<uint32_t> done;
   for (auto& [thread, stream] : streams_) {
-    if (stream->ended && !stream->dead &&
-        syscall(SYS_tgkill, stream->pid, stream->tid, 0) != 0 && errno == ESRCH) {
+    if (stream->ended && !stream->dead && syscall(SYS_tgkill, stream->pid, stream->tid, 0) != 0 &&
+        errno == ESRCH) {
       stream->dead = true;
     }
     uint64_t bound = kNever;

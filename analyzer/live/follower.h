@@ -51,8 +51,8 @@ class Follower {
 
   // Hands on what is complete. Returns the number of events.
   size_t Poll(EventSink* sink);
-  // The process is gone: what it left unfinished stays so. Its descriptors' end is ordered after all
-  // that it wrote. `status` is a wait status, or -1 where it is not known.
+  // The process is gone: what it left unfinished stays so. Its descriptors' end is ordered after
+  // all that it wrote. `status` is a wait status, or -1 where it is not known.
   void DidDie(uint32_t process, int32_t pid, int status);
   // Hands on everything there is, complete or not: the writers are gone or stopped.
   void Drain(EventSink* sink);
@@ -80,11 +80,15 @@ class Follower {
     std::deque<std::unique_ptr<Chunk>> chunks;  // not yet recycled, in order
     size_t current = 0;                         // of `chunks`: where `next` is
     uint64_t next = 0;                          // number of the next record to look at
+    // The chunk in which `next` was found last, and the number of its first record.
+    Chunk* here = nullptr;
+    uint64_t here_seq = 1;
+    bool moved = false;  // on to another chunk, since Recycle
     std::vector<Open> open;
-    uint64_t last = 0;         // ticks of the last event handed on
-    uint64_t stalled_at = 0;   // since when a record has been in between; 0: none is
-    bool ended = false;        // the thread has said that it ends
-    bool dead = false;         // nothing more will be written
+    uint64_t last = 0;        // ticks of the last event handed on
+    uint64_t stalled_at = 0;  // since when a record has been in between; 0: none is
+    bool ended = false;       // the thread has said that it ends
+    bool dead = false;        // nothing more will be written
     // The next event, as found by Peek.
     EventKind kind{};
     uint64_t time = 0;
@@ -99,7 +103,18 @@ class Follower {
   void TakeChunks();
   bool TakeChunk(uint64_t ticket);
   void Began(uint32_t process, int32_t pid);
-  Record* At(Stream& stream, uint64_t seq, Chunk** chunk);
+  // The record at stream.next; null where its chunk is not known yet.
+  Record* Next(Stream& stream) {
+    const uint64_t index = stream.next - stream.here_seq;
+    return index < kRecordsPerChunk ? &stream.here->records[index] : FindNext(stream);
+  }
+  Record* FindNext(Stream& stream);
+  // The record of that number, which is not before stream.next.
+  Record* At(Stream& stream, uint64_t seq) {
+    const uint64_t index = seq - stream.here_seq;
+    return index < kRecordsPerChunk ? &stream.here->records[index] : Find(stream, seq, nullptr);
+  }
+  Record* Find(Stream& stream, uint64_t seq, Chunk** chunk);
   void TakeBlobs(Stream& stream);
   // Finds the next event of the stream. False: none now; `bound` is lowered where one may yet come
   // with an earlier time than the horizon.
@@ -136,13 +151,13 @@ class Follower {
   };
   std::vector<Ticket> waiting_;  // claimed, their chunk's header not yet written; ascending
   std::vector<std::pair<uint32_t, int32_t>> begun_;  // processes and pids on_process is to hear of
-  std::vector<uint32_t> free_;   // chunks to be put into the ring
-  uint32_t fresh_;               // chunks from this one on have never been in it
+  std::vector<uint32_t> free_;                       // chunks to be put into the ring
+  uint32_t fresh_;  // chunks from this one on have never been in it
   absl::flat_hash_map<uint32_t, std::unique_ptr<Stream>> streams_;  // by thread id
   absl::flat_hash_map<uint32_t, int32_t> processes_;                // id -> pid
   std::vector<Passing> deaths_;
   absl::flat_hash_map<int32_t, uint32_t> images_;  // pid -> its latest process id
-  uint64_t looked_for_dead_ = 0;  // ticks
+  uint64_t looked_for_dead_ = 0;                   // ticks
   bool draining_ = false;
   uint64_t margin_;
   uint64_t patience_;

@@ -94,8 +94,7 @@ void Model::Take(const Event& event) {
 }
 
 // Hands the stacks and modules that came with an event to their keeper.
-void Model::KeepStacks(const Event& event) {
-  if (stacks_ == nullptr) return;
+void Model::KeepBlobs(const Event& event) {
   for (const auto& [tag, bytes] : event.blobs) {
     if (tag == BlobTag::kStack && bytes.size() >= sizeof(StackCopy)) {
       StackCopy copy;
@@ -186,7 +185,7 @@ void Model::Enter(const Event& event) {
   ++coverage_.records;
   Act& entered = *act;
   thread->open.push_back(std::move(act));
-  if (rules_ != nullptr) rules_->Watching(op, [&](Rule& rule) { rule.DidEnter(entered); });
+  if (rules_ != nullptr) rules_->DidEnter(entered);
   replay.Enter(entered);
 }
 
@@ -215,7 +214,7 @@ void Model::Leave(const Event& event) {
   replay.Leave(*act);
   if (act->op == Op::kClose) replay.NoteClose(*act);
   if (act->err == EBADF || act->op == Op::kPoll) replay.NoteLate(*act);
-  if (rules_ != nullptr) rules_->Watching(act->op, [&](Rule& rule) { rule.DidLeave(*act); });
+  if (rules_ != nullptr) rules_->DidLeave(*act);
   act->descriptor.reset();
   spare_acts_.push_back(std::move(act));
 }

@@ -22,12 +22,12 @@ class Stacks;
 
 // What a run missed; a run with a hole is never called clean.
 struct Coverage {
-  uint64_t records = 0;         // calls seen
-  uint64_t lost = 0;            // records dropped by the traced processes
-  uint64_t untraced_execs = 0;  // programs started that cannot load the library
-  uint64_t missed_births = 0;   // descriptors used or found that nobody was seen to open
-  uint64_t missed_deaths = 0;   // descriptors whose number was given out again while "open"
-  bool heard = false;           // some process said hello
+  uint64_t records = 0;            // calls seen
+  uint64_t lost = 0;               // records dropped by the traced processes
+  uint64_t untraced_execs = 0;     // programs started that cannot load the library
+  uint64_t missed_births = 0;      // descriptors used or found that nobody was seen to open
+  uint64_t missed_deaths = 0;      // descriptors whose number was given out again while "open"
+  bool heard = false;              // some process said hello
   std::vector<std::string> holes;  // in words, one each
 };
 
@@ -65,7 +65,10 @@ class Model {
 
   Process* AddProcess(uint32_t id, int32_t pid);
   Thread* AddThread(uint32_t id, int32_t tid, Process* process);
-  void KeepStacks(const Event& event);
+  void KeepStacks(const Event& event) {
+    if (!event.blobs.empty() && stacks_ != nullptr) KeepBlobs(event);
+  }
+  void KeepBlobs(const Event& event);
   void Enter(const Event& event);
   void Leave(const Event& event);
   void Abandon(const Event& event);

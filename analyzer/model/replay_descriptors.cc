@@ -1,10 +1,10 @@
 // Births, uses and deaths of descriptors.
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <linux/close_range.h>
 
 #include <algorithm>
 
@@ -17,6 +17,18 @@ namespace {
 // and pipe() reports no device.
 constexpr uint64_t kAnyDevice = 0;
 
+// act.site(), written where it is wanted: this is done three times for each read and write.
+void Note(const Act& act, std::optional<Site>* site) {
+  if (!*site) site->emplace();
+  Site& at = **site;
+  at.process = act.process->id;
+  at.pid = act.process->pid;
+  at.tid = act.thread->tid;
+  at.stack = act.stack;
+  at.call = act.call;
+  at.time = act.enter;
+}
+
 }  // namespace
 
 std::vector<FdFact> Facts(const Act& act) {
@@ -26,14 +38,21 @@ std::vector<FdFact> Facts(const Act& act) {
 
 ObjectKind KindOf(uint32_t mode) {
   switch (mode & S_IFMT) {
-    case S_IFIFO: return ObjectKind::kFifo;
-    case S_IFSOCK: return ObjectKind::kSocket;
-    case S_IFREG: return ObjectKind::kFile;
-    case S_IFDIR: return ObjectKind::kDirectory;
+    case S_IFIFO:
+      return ObjectKind::kFifo;
+    case S_IFSOCK:
+      return ObjectKind::kSocket;
+    case S_IFREG:
+      return ObjectKind::kFile;
+    case S_IFDIR:
+      return ObjectKind::kDirectory;
     case S_IFCHR:
-    case S_IFBLK: return ObjectKind::kDevice;
-    case 0: return ObjectKind::kAnonymous;
-    default: return ObjectKind::kUnknown;
+    case S_IFBLK:
+      return ObjectKind::kDevice;
+    case 0:
+      return ObjectKind::kAnonymous;
+    default:
+      return ObjectKind::kUnknown;
   }
 }
 
@@ -53,7 +72,8 @@ std::shared_ptr<Object> Replay::ObjectOf(const FdFact& fact, const Site& site) {
   };
   if (kind == ObjectKind::kFifo || kind == ObjectKind::kSocket) {
     auto object = find(kAnyDevice);
-    if (object != nullptr && (object->kind == ObjectKind::kSocket) == (kind == ObjectKind::kSocket)) {
+    if (object != nullptr &&
+        (object->kind == ObjectKind::kSocket) == (kind == ObjectKind::kSocket)) {
       return object;
     }
   }
@@ -66,12 +86,13 @@ std::shared_ptr<Object> Replay::ObjectOf(const FdFact& fact, const Site& site) {
   object->device = fact.device;
   object->inode = fact.inode;
   object->mode = fact.mode;
-  if (shared) m.objects_[{kind == ObjectKind::kSocket ? kAnyDevice : fact.device, fact.inode}] = object;
+  if (shared)
+    m.objects_[{kind == ObjectKind::kSocket ? kAnyDevice : fact.device, fact.inode}] = object;
   return object;
 }
 
-std::shared_ptr<Description> Replay::NewDescription(std::shared_ptr<Object> object, int status_flags,
-                                                    const Site& site) {
+std::shared_ptr<Description> Replay::NewDescription(std::shared_ptr<Object> object,
+                                                    int status_flags, const Site& site) {
   auto description = std::shared_ptr<Description>(new Description, [](Description* dying) {
     if (dying->object != nullptr) std::erase(dying->object->descriptions, dying);
     delete dying;
@@ -107,9 +128,7 @@ std::shared_ptr<Descriptor> Replay::Add(Process& process, int fd,
     descriptor->predecessor = before->second;
   }
   process.table[fd] = descriptor;
-  if (birth != Birth::kInherited) {
-    Rules([&](Rule& rule) { rule.DidOpen(descriptor, act); });
-  }
+  if (birth != Birth::kInherited && m.rules_ != nullptr) m.rules_->DidOpen(descriptor, act);
   return descriptor;
 }
 
@@ -141,7 +160,7 @@ void Replay::Vanish(const std::shared_ptr<Descriptor>& descriptor, Death how, co
 }
 
 void Replay::Remove(const std::shared_ptr<Descriptor>& descriptor, Death how, const Act& act) {
-  Rules([&](Rule& rule) { rule.WillClose(descriptor, how, act); });
+  if (m.rules_ != nullptr) m.rules_->WillClose(descriptor, how, act);
   Vanish(descriptor, how, act.site());
   Process& process = *descriptor->process;
   process.gone[descriptor->number] = descriptor;
@@ -165,7 +184,7 @@ void Replay::Use(const Act& act, const std::shared_ptr<Descriptor>& descriptor) 
     default:
       ++usage.other;
   }
-  usage.last = act.site();
+  Note(act, &usage.last);
   if (!usage.first) usage.first = usage.last;
 }
 
@@ -178,13 +197,15 @@ void Replay::NoteLate(const Act& act) {
     if (it == act.process->gone.end()) return;
     Descriptor& closed = *it->second;
     if (closed.death == Death::kVanished || closed.late.size() >= kMostLate) return;
-    closed.late.push_back({act.op, act.site(), act.op == Op::kClose ? act.thread->closes : nullptr});
+    closed.late.push_back(
+        {act.op, act.site(), act.op == Op::kClose ? act.thread->closes : nullptr});
   };
   switch (act.op) {
     case Op::kPoll:
       // poll reports POLLNVAL; select fails. Without a wait it may be a question only.
       if (act.b == 0) return;
-      if (const std::string* set = act.Blob(act.err == EBADF ? BlobTag::kPoll : BlobTag::kPollReady)) {
+      if (const std::string* set =
+              act.Blob(act.err == EBADF ? BlobTag::kPoll : BlobTag::kPollReady)) {
         for (const PollEntry& entry : EntriesOf<PollEntry>(*set)) {
           if (act.err == EBADF || (entry.revents & POLLNVAL) != 0) note(entry.fd);
         }
@@ -233,12 +254,12 @@ void Replay::MovedIn(const Act& act, const std::shared_ptr<Descriptor>& from, ui
   if (from == nullptr) return;
   from->usage.read_bytes += bytes;
   Object& object = *from->object();
-  Queue* queue = object.IsPipe() ? &object.queue
+  Queue* queue = object.IsPipe()                      ? &object.queue
                  : object.kind == ObjectKind::kSocket ? &object.socket.incoming
                                                       : nullptr;
   if (queue == nullptr) return;
   queue->read += bytes;
-  queue->last_read = act.site();
+  Note(act, &queue->last_read);
   queue->last_reader = act.process->id;
 }
 
@@ -256,7 +277,7 @@ void Replay::MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uin
   }
   if (queue == nullptr) return;
   queue->written += bytes;
-  queue->last_write = act.site();
+  Note(act, &queue->last_write);
   queue->last_writer = act.process->id;
 }
 
@@ -352,8 +373,7 @@ void Replay::Duplicated(Act& act) {
   if (fd == act.fd) return;
   auto descriptor =
       Add(*act.process, fd, act.descriptor->description, Birth::kDuplicated, act, act.descriptor);
-  descriptor->close_on_exec =
-      act.op == Op::kDup ? act.a == 1 : (act.b & O_CLOEXEC) != 0;
+  descriptor->close_on_exec = act.op == Op::kDup ? act.a == 1 : (act.b & O_CLOEXEC) != 0;
 }
 
 void Replay::Received(Act& act) {

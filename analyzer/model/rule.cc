@@ -31,8 +31,7 @@ void Rule::Report(Severity severity, Finding finding) {
 }
 
 RuleSet::RuleSet(const Model* model, FindingSink* sink,
-                 const std::function<bool(std::string_view)>& enabled)
-    : watching_(256) {
+                 const std::function<bool(std::string_view)>& enabled) {
   for (const RuleInfo& info : RegisteredRules()) {
     if (!enabled(info.id)) continue;
     std::unique_ptr<Rule> rule = info.make();
@@ -40,18 +39,26 @@ RuleSet::RuleSet(const Model* model, FindingSink* sink,
     rule->sink_ = sink;
     rule->id_ = info.id;
     rule->severity_ = info.severity;
-    for (size_t op = 0; op < watching_.size(); ++op) {
-      if (rule->Watches(static_cast<Op>(op))) watching_[op].push_back(rule.get());
-    }
-    rules_.push_back(std::move(rule));
+    Add(std::move(rule), info.hooks);
   }
 }
 
 void RuleSet::Add(std::unique_ptr<Rule> rule, const Model* model) {
   rule->model_ = model;
-  for (size_t op = 0; op < watching_.size(); ++op) {
-    if (rule->Watches(static_cast<Op>(op))) watching_[op].push_back(rule.get());
+  Add(std::move(rule), Hooks());
+}
+
+void RuleSet::Add(std::unique_ptr<Rule> rule, const Hooks& hooks) {
+  for (size_t i = 0; i < of_.size(); ++i) {
+    const auto op = static_cast<Op>(i);
+    if (!rule->Watches(op)) continue;
+    if (hooks.enter && rule->WatchesEntry(op)) of_[i].entered.push_back(rule.get());
+    if (!hooks.leave) continue;
+    of_[i].failed.push_back(rule.get());
+    if (rule->WatchesSuccess(op)) of_[i].succeeded.push_back(rule.get());
   }
+  if (hooks.open) opening_.push_back(rule.get());
+  if (hooks.close) closing_.push_back(rule.get());
   rules_.push_back(std::move(rule));
 }
 

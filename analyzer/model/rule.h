@@ -11,10 +11,12 @@
 #ifndef IPCTRACE_ANALYZER_MODEL_RULE_H_
 #define IPCTRACE_ANALYZER_MODEL_RULE_H_
 
+#include <array>
 #include <functional>
 #include <initializer_list>
 #include <memory>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 #include "analyzer/findings/finding.h"
@@ -68,6 +70,10 @@ class Rule {
   // Whether DidEnter and DidLeave are to be called for this kind of act; asked once per kind.
   // Name the few that matter: most acts of a run are reads and writes.
   virtual bool Watches(Op op) const { return true; }
+  // Of these, whether DidEnter is to be called.
+  virtual bool WatchesEntry(Op op) const { return true; }
+  // And whether DidLeave is to be called where the call did not fail, too.
+  virtual bool WatchesSuccess(Op op) const { return true; }
 
   // A call was entered. What it releases is still there (WillClose comes next).
   virtual void DidEnter(const Act& act) {}
@@ -77,7 +83,8 @@ class Rule {
   virtual void DidOpen(const std::shared_ptr<Descriptor>& descriptor, const Act& act) {}
   // A descriptor is about to go, by close, dup2, exec or close_range; not at a process's end.
   // `descriptor.death` is kAlive yet; `how` is what it will be.
-  virtual void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how, const Act& act) {}
+  virtual void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how, const Act& act) {
+  }
   // A child process began; its table is the parent's copy.
   virtual void DidFork(const Process& parent, const Process& child, const Act* act) {}
   // The process runs a new program; close-on-exec descriptors are gone, the rest have
@@ -114,43 +121,74 @@ class Rule {
   Severity severity_ = Severity::kError;
 };
 
+// Which of Rule's functions a rule has of its own. What it has not is not called: a run may have a
+// thousand million calls, and there are some forty rules.
+struct Hooks {
+  bool enter = true, leave = true, open = true, close = true;
+};
+
+template <typename Class>
+constexpr Hooks HooksOf() {
+  return {!std::is_same_v<decltype(&Class::DidEnter), decltype(&Rule::DidEnter)>,
+          !std::is_same_v<decltype(&Class::DidLeave), decltype(&Rule::DidLeave)>,
+          !std::is_same_v<decltype(&Class::DidOpen), decltype(&Rule::DidOpen)>,
+          !std::is_same_v<decltype(&Class::WillClose), decltype(&Rule::WillClose)>};
+}
+
 struct RuleInfo {
   std::string_view id;
   Severity severity;  // the catalogue's
   // A finding is dropped where one of these rules has one that shares a subject with it.
   std::vector<std::string_view> yields_to;
   std::function<std::unique_ptr<Rule>()> make;
+  Hooks hooks;
 };
 
 // All rules linked in, ordered by id.
 const std::vector<RuleInfo>& RegisteredRules();
 bool RegisterRule(RuleInfo info);
 
-#define REGISTER_RULE(Class, id, severity, ...)                                        \
+#define REGISTER_RULE(Class, id, severity, ...)                                         \
   static const bool registered_##Class = ::ipctrace::RegisterRule(::ipctrace::RuleInfo{ \
-      id, severity, std::vector<std::string_view> __VA_ARGS__,                         \
-      [] { return std::unique_ptr<::ipctrace::Rule>(new Class); }})
+      id, severity, std::vector<std::string_view> __VA_ARGS__,                          \
+      [] { return std::unique_ptr<::ipctrace::Rule>(new Class); }, ::ipctrace::HooksOf<Class>()})
 
 // The rules of one run, and how the model reaches them.
 class RuleSet {
  public:
   // `enabled` is asked once per rule id.
-  RuleSet(const Model* model, FindingSink* sink, const std::function<bool(std::string_view)>& enabled);
+  RuleSet(const Model* model, FindingSink* sink,
+          const std::function<bool(std::string_view)>& enabled);
   // One that is not registered: it watches and reports nothing.
   void Add(std::unique_ptr<Rule> rule, const Model* model);
   template <typename F>
   void Each(F f) {
     for (auto& rule : rules_) f(*rule);
   }
-  // Those that watch this kind of act.
-  template <typename F>
-  void Watching(Op op, F f) {
-    for (Rule* rule : watching_[static_cast<size_t>(op)]) f(*rule);
+  // Those that are to be told of this act.
+  void DidEnter(const Act& act) {
+    for (Rule* rule : of_[static_cast<size_t>(act.op)].entered) rule->DidEnter(act);
+  }
+  void DidLeave(const Act& act) {
+    const Watchers& watchers = of_[static_cast<size_t>(act.op)];
+    for (Rule* rule : act.failed() ? watchers.failed : watchers.succeeded) rule->DidLeave(act);
+  }
+  void DidOpen(const std::shared_ptr<Descriptor>& descriptor, const Act& act) {
+    for (Rule* rule : opening_) rule->DidOpen(descriptor, act);
+  }
+  void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how, const Act& act) {
+    for (Rule* rule : closing_) rule->WillClose(descriptor, how, act);
   }
 
  private:
+  struct Watchers {
+    std::vector<Rule*> entered, succeeded, failed;
+  };
+  void Add(std::unique_ptr<Rule> rule, const Hooks& hooks);
+
   std::vector<std::unique_ptr<Rule>> rules_;
-  std::vector<std::vector<Rule*>> watching_;  // by Op
+  std::array<Watchers, 256> of_;  // by Op
+  std::vector<Rule*> opening_, closing_;
 };
 
 }  // namespace ipctrace
