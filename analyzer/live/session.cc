@@ -37,8 +37,10 @@ namespace {
 constexpr absl::Duration kIdlePeriod = absl::Milliseconds(5);
 constexpr Nanos kCheckPeriod = 20'000'000;
 constexpr Nanos kRest = 60'000'000;
-// Chunks at first: 8 MiB, enough for what a busy thread writes while we sleep.
-constexpr uint32_t kStock = 1024;
+// Chunks at first: what a busy thread writes in some 10 ms, while we sleep at most kIdlePeriod. The
+// fewer there are, the sooner a writer comes back to memory that is mapped and in its cache; where
+// they are not enough the follower adds more.
+constexpr uint32_t kStock = 192;
 
 }  // namespace
 
@@ -172,6 +174,9 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
     return absl::ResourceExhaustedError(absl::StrCat("The trace cannot be set up: ", error, "."));
   }
   impl->path = path;
+  // Their pages come into being here, in the analyzer's time. Where that fails (a full disk, an old
+  // kernel) they will do so, or not, when a writer takes them.
+  madvise(SessionChunk(impl->header, 0), size_t{kStock} * kChunkSize, MADV_POPULATE_WRITE);
   impl->header->options = config.options;
   std::copy(config.payload_ports.begin(), config.payload_ports.end(), impl->header->payload_ports);
   impl->header->first_pid = config.first_pid;
