@@ -40,8 +40,7 @@ char* Append(char* out, const char* text) {
 
 bool IsAccessible(const char* path, int mode) {
   constexpr int kEffective = 0x200;  // AT_EACCESS
-  const long result =
-      Raw(439 /* SYS_faccessat2 */, AT_FDCWD, Address(path), mode, kEffective);
+  const long result = Raw(439 /* SYS_faccessat2 */, AT_FDCWD, Address(path), mode, kEffective);
   return result == 0 ||
          (result == -ENOSYS && Raw(SYS_faccessat, AT_FDCWD, Address(path), mode) == 0);
 }
@@ -83,13 +82,16 @@ char* const* TracedEnvironment(char* const* environment) {
   size_t count = 0;
   size_t preload = ~size_t{0};
   bool has_session = false;
+  uint64_t readable_page = 0;  // the strings lie one behind the other: a page is asked about once
   for (;; ++count) {
     if ((count == 0 || reinterpret_cast<uint64_t>(from + count) % 4096 == 0) &&
         !Readable(from + count, sizeof(char*))) {
       return environment;
     }
     if (from[count] == nullptr) break;
-    if (!Readable(from[count], 1)) return environment;
+    const uint64_t page = reinterpret_cast<uint64_t>(from[count]) / 4096;
+    if (page != readable_page && !Readable(from[count], 1)) return environment;
+    readable_page = page;
     if (IsPreload(from[count])) preload = count;
     if (IsSession(from[count])) has_session = true;
   }
@@ -100,8 +102,7 @@ char* const* TracedEnvironment(char* const* environment) {
   ThreadState* const thread = ThisThread();
   const size_t array = (count + 3) * sizeof(char*);
   const size_t bytes = array + sizeof(kPreload) + sizeof(session.library) + sizeof(session.path) +
-                       sizeof(kSessionVariable) + 8 +
-                       (has_preload ? strlen(from[preload]) : 0);
+                       sizeof(kSessionVariable) + 8 + (has_preload ? strlen(from[preload]) : 0);
   if (thread->exec_bytes < bytes) {
     if (thread->exec_bytes != 0) Raw(SYS_munmap, Address(thread->exec_memory), thread->exec_bytes);
     thread->exec_bytes = 0;

@@ -243,6 +243,8 @@ static void Descriptors(long units, long forks) {
 // is standard output of the new image.
 static uint64_t Start(long units) {
   uint64_t total = 0;
+  char self[4096] = "";
+  Need(readlink("/proc/self/exe", self, sizeof(self) - 1) > 0, "readlink");
   for (long i = 0; i < units; ++i) {
     int ends[2];
     Need(pipe(ends) == 0, "pipe");
@@ -254,7 +256,7 @@ static uint64_t Start(long units) {
       close(ends[0]);
       close(ends[1]);
       snprintf(text, sizeof(text), "%llu", (unsigned long long)Now());
-      execl("/proc/self/exe", "work", "started", text, (char*)NULL);
+      execl(self, "work", "started", text, (char*)NULL);
       _exit(127);
     }
     char text[32] = "";
