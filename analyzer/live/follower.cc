@@ -130,6 +130,7 @@ bool Follower::TakeChunk(uint64_t ticket) {
     stream->thread = chunk->thread;
     stream->pid = chunk->pid;
     stream->tid = chunk->tid;
+    of_pid_[stream->pid].push_back(stream.get());
     if (processes_.emplace(chunk->process, chunk->pid).second) Began(chunk->process, chunk->pid);
   }
   auto taken = std::make_unique<Chunk>();
@@ -148,8 +149,8 @@ void Follower::Began(uint32_t process, int32_t pid) {
   auto [image, is_new] = images_.emplace(pid, process);
   if (!is_new) {
     // After exec, or a pid given out again: the threads that had it are no more.
-    for (auto& [thread, stream] : streams_) {
-      if (stream->pid == pid && stream->process < process) stream->dead = true;
+    for (Stream* stream : of_pid_[pid]) {
+      if (stream->process < process) stream->dead = true;
     }
     image->second = std::max(image->second, process);
   }
@@ -230,7 +231,11 @@ void Follower::TakeBlobs(Stream& stream) {
 // be another one, which was claimed since the chunks were looked for.
 bool Follower::BlobsMayGoOn(Stream& stream, RecordState top, RecordState state) {
   if (draining_ || stream.dead) return false;
-  if (waiting_.empty() && header_->claimed.load(std::memory_order_acquire) <= taken_) return false;
+  // A ticket that no chunk was put into the ring for is a writer that waits for one.
+  if (waiting_.empty() &&
+      std::min(header_->claimed.load(std::memory_order_acquire), freed_) <= taken_) {
+    return false;
+  }
   uint64_t seq = stream.next;
   if (Published(state)) {
     const Record* record;
@@ -469,14 +474,22 @@ void Follower::FreeDead() {
     for (auto& chunk : stream->chunks) Free(*chunk);
     done.push_back(thread);
   }
-  for (uint32_t thread : done) streams_.erase(thread);
+  for (uint32_t thread : done) {
+    auto stream = streams_.find(thread);
+    auto others = of_pid_.find(stream->second->pid);
+    std::erase(others->second, stream->second.get());
+    if (others->second.empty()) of_pid_.erase(others);
+    streams_.erase(stream);
+  }
 }
 
 void Follower::DidDie(uint32_t process, int32_t pid, int status) {
   TakeChunks();
-  for (auto& [thread, stream] : streams_) {
+  if (auto streams = of_pid_.find(pid); streams != of_pid_.end()) {
     // An exec'ed image has another id in the trace, but the same pid.
-    if (stream->pid == pid && stream->process <= process) stream->dead = true;
+    for (Stream* stream : streams->second) {
+      if (stream->process <= process) stream->dead = true;
+    }
   }
   deaths_.push_back({clock_->Ticks(), process, pid, status});
 }

@@ -154,6 +154,7 @@ class Follower {
   std::vector<uint32_t> free_;                       // chunks to be put into the ring
   uint32_t fresh_;  // chunks from this one on have never been in it
   absl::flat_hash_map<uint32_t, std::unique_ptr<Stream>> streams_;  // by thread id
+  absl::flat_hash_map<int32_t, std::vector<Stream*>> of_pid_;       // the same, by their pid
   absl::flat_hash_map<uint32_t, int32_t> processes_;                // id -> pid
   std::vector<Passing> deaths_;
   absl::flat_hash_map<int32_t, uint32_t> images_;  // pid -> its latest process id

@@ -89,6 +89,8 @@ class Model {
   std::vector<Process*> process_by_id_;  // an exec'ed image has a new trace id for the same process
   std::vector<std::unique_ptr<Thread>> thread_by_id_;
   absl::flat_hash_map<int32_t, Process*> alive_;  // by pid
+  // Children that were not waited for yet, by pid; the latest of each.
+  absl::flat_hash_map<int32_t, Process*> unreaped_;
   std::vector<std::unique_ptr<Act>> spare_acts_;
 
   // Tables as they were when a fork was entered, by (thread, seq), until the child has begun.

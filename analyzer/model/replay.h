@@ -33,14 +33,17 @@ class Replay {
   void ForkReturned(const Act& act);
   void Spawned(const Act& act);
   void Waited(const Act& act);
+  void Adopt(Process& parent, Process& child);
+  Process* Unreaped(const Process& parent, int32_t pid);  // a child by its pid; null: none
+  void Reap(Process& child, const Act& act);
   void WaitedInside(const Act& act, int32_t pid);  // by pclose or system
 
   // --- replay_descriptors.cc
   // A descriptor comes into being; tells the rules. One that still stands at the number was closed
   // unseen.
-  std::shared_ptr<Descriptor> Add(Process& process, int fd, std::shared_ptr<Description> description,
-                                  Birth birth, const Act& act,
-                                  std::shared_ptr<Descriptor> from = nullptr);
+  std::shared_ptr<Descriptor> Add(Process& process, int fd,
+                                  std::shared_ptr<Description> description, Birth birth,
+                                  const Act& act, std::shared_ptr<Descriptor> from = nullptr);
   void Remove(const std::shared_ptr<Descriptor>& descriptor, Death how, const Act& act);
   // Removes without telling the rules (end of a process).
   void Vanish(const std::shared_ptr<Descriptor>& descriptor, Death how, const Site& site);

@@ -29,7 +29,7 @@ void Name(Process& process, const Act& act) {
     process.argv = absl::StrSplit(text, '\0');
   }
   if (const std::string* exe = act.Blob(BlobTag::kExe)) process.exe = exe->c_str();
-  process.name = BaseName(!process.exe.empty() ? process.exe
+  process.name = BaseName(!process.exe.empty()   ? process.exe
                           : process.argv.empty() ? std::string()
                                                  : process.argv[0]);
 }
@@ -112,7 +112,7 @@ void Replay::ChildStart(Act& act) {
   child->name = parent->name;
   child->argv = parent->argv;
   child->exe = parent->exe;
-  parent->children.push_back(child);
+  Adopt(*parent, *child);
   Act as_child = AsProcess(act, *child);
   if (it != m.forks_.end()) {
     child->born = it->second.site;
@@ -156,7 +156,7 @@ void Replay::StandIn(const Act& act, int32_t pid, const Model::ForkPoint& point)
   child->argv = act.process->argv;
   child->exe = act.process->exe;
   child->born = point.site;
-  act.process->children.push_back(child);
+  Adopt(*act.process, *child);
   Act as_child = AsProcess(act, *child);
   Inherit(*this, *child, *act.process, point.table, as_child);
   if (act.op == Op::kFork || act.op == Op::kVfork) {
@@ -179,8 +179,8 @@ void Replay::Hello(Act& act, uint32_t trace_id) {
   Process* process = known == m.alive_.end() ? nullptr : known->second;
   std::vector<FdFact> facts = Facts(act);
   auto ppid = static_cast<int32_t>(act.a);
-  if (process != nullptr && process->traced && OpenExec(*process) == nullptr && process->ppid != ppid &&
-      process->ppid != 0) {
+  if (process != nullptr && process->traced && OpenExec(*process) == nullptr &&
+      process->ppid != ppid && process->ppid != 0) {
     EndProcess(*process, EndKind::kUnknown, 0);  // its pid was given out again
     process = nullptr;
   }
@@ -195,7 +195,7 @@ void Replay::Hello(Act& act, uint32_t trace_id) {
       process->born.process = parent->second->id;
       process->born.pid = ppid;
       process->born.time = act.enter;
-      parent->second->children.push_back(process);
+      Adopt(*parent->second, *process);
       for (const Thread* thread : parent->second->threads) {
         const Act* current = thread->current();
         if (current != nullptr && (current->op == Op::kSpawn || current->op == Op::kPopen ||
@@ -276,7 +276,8 @@ void Replay::Dispositions(Process& process, const Act& act) {
 }
 
 void Replay::Found(Process& process, const FdFact& fact, const Act& act) {
-  // It came from the parent, under this number or (a spawn's file actions) another, or from outside.
+  // It came from the parent, under this number or (a spawn's file actions) another, or from
+  // outside.
   std::shared_ptr<Descriptor> from;
   if (process.parent != nullptr) {
     for (auto& [fd, candidate] : process.parent->table) {
@@ -355,14 +356,34 @@ void Replay::EndProcess(Process& process, EndKind end, int status) {
   }
 }
 
+void Replay::Adopt(Process& parent, Process& child) {
+  parent.children.push_back(&child);
+  m.unreaped_[child.pid] = &child;
+}
+
+Process* Replay::Unreaped(const Process& parent, int32_t pid) {
+  auto it = m.unreaped_.find(pid);
+  if (it != m.unreaped_.end() && it->second->parent == &parent) return it->second;
+  // Given out again before the wait was seen to return.
+  for (auto child = parent.children.rbegin(); child != parent.children.rend(); ++child) {
+    if ((*child)->pid == pid && !(*child)->reaped) return *child;
+  }
+  return nullptr;
+}
+
+void Replay::Reap(Process& child, const Act& act) {
+  child.reaped = true;
+  child.reaped_at = act.site();
+  if (auto it = m.unreaped_.find(child.pid); it != m.unreaped_.end() && it->second == &child) {
+    m.unreaped_.erase(it);
+  }
+  Rules([&](Rule& rule) { rule.DidReap(*act.process, child, act); });
+}
+
 void Replay::Waited(const Act& act) {
   if (act.result <= 0) return;
   auto pid = static_cast<int32_t>(act.result);
-  // A pid is given out again only after it was reaped: the latest child with it is meant.
-  Process* child = nullptr;
-  for (Process* each : act.process->children) {
-    if (each->pid == pid && !each->reaped) child = each;
-  }
+  Process* child = Unreaped(*act.process, pid);
   if (child == nullptr) return;
   auto status = static_cast<int>(act.c);
   if (WIFSTOPPED(status) || WIFCONTINUED(status)) return;
@@ -376,21 +397,14 @@ void Replay::Waited(const Act& act) {
     child->status = WTERMSIG(status);
   }
   if ((act.b & WNOWAIT) != 0) return;
-  child->reaped = true;
-  child->reaped_at = act.site();
-  Rules([&](Rule& rule) { rule.DidReap(*act.process, *child, act); });
+  Reap(*child, act);
 }
 
 void Replay::WaitedInside(const Act& act, int32_t pid) {
-  Process* child = nullptr;
-  for (Process* each : act.process->children) {
-    if (each->pid == pid && pid > 0 && !each->reaped) child = each;
-  }
+  Process* child = Unreaped(*act.process, pid);
   if (child == nullptr) return;
   EndProcess(*child, EndKind::kUnknown, 0);
-  child->reaped = true;
-  child->reaped_at = act.site();
-  Rules([&](Rule& rule) { rule.DidReap(*act.process, *child, act); });
+  Reap(*child, act);
 }
 
 }  // namespace ipctrace
