@@ -16,15 +16,24 @@
 
 namespace ipctrace {
 
-// One character. The fast path is a tail call.
-#define GET(name, parameters, arguments, stream, has, nothing) \
-  INTERPOSE(name) parameters {                                 \
-    if (has(stream)) return REAL(name) arguments;              \
-    StreamRead act(Call::name, stream);                        \
-    const auto result = REAL(name) arguments;                  \
-    const char byte = static_cast<char>(result);               \
-    act.Leave(result != nothing, result != nothing, &byte);    \
-    return result;                                             \
+// One character. The fast path is a tail call, and so is the slow one, which finds the caller's
+// return address and stack where they were: else the fast path would have to make room for both.
+#define GET(name, parameters, arguments, stream, has, nothing)                           \
+  namespace {                                                                            \
+  __attribute__((noinline)) Signature<decltype(::name)>::Result Slow_##name parameters { \
+    if (has(stream)) return REAL(name) arguments;                                        \
+    StreamRead act(Call::name, stream);                                                  \
+    const auto result = REAL(name) arguments;                                            \
+    const char byte = static_cast<char>(result);                                         \
+    act.Leave(result != nothing, result != nothing, &byte);                              \
+    return result;                                                                       \
+  }                                                                                      \
+  }                                                                                      \
+  INTERPOSE(name) parameters {                                                           \
+    auto* const real = reinterpret_cast<Signature<decltype(::name)>::Type*>(             \
+        real_functions[static_cast<size_t>(Call::name)]);                                \
+    if (has(stream) && __builtin_expect(real != nullptr, 1)) return real arguments;      \
+    return Slow_##name arguments;                                                        \
   }
 GET(fgetc, (FILE * stream), (stream), stream, HasByte, EOF)
 GET(getc, (FILE * stream), (stream), stream, HasByte, EOF)

@@ -16,15 +16,23 @@
 
 namespace ipctrace {
 
-// One character. The fast path is a tail call.
-#define PUT(name, parameters, arguments, stream)      \
-  INTERPOSE(name) parameters {                        \
-    if (HasRoom(stream)) return REAL(name) arguments; \
-    StreamWrite act(Call::name, stream);              \
-    const int result = REAL(name) arguments;          \
-    const char byte = static_cast<char>(c);           \
-    act.Leave(1, result != EOF, &byte);               \
-    return result;                                    \
+// One character. Both paths are tail calls, as in calls_stream_reads.cc.
+#define PUT(name, parameters, arguments, stream)                                        \
+  namespace {                                                                           \
+  __attribute__((noinline)) int Slow_##name parameters {                                \
+    if (HasRoom(stream)) return REAL(name) arguments;                                   \
+    StreamWrite act(Call::name, stream);                                                \
+    const int result = REAL(name) arguments;                                            \
+    const char byte = static_cast<char>(c);                                             \
+    act.Leave(1, result != EOF, &byte);                                                 \
+    return result;                                                                      \
+  }                                                                                     \
+  }                                                                                     \
+  INTERPOSE(name) parameters {                                                          \
+    auto* const real = reinterpret_cast<Signature<decltype(::name)>::Type*>(            \
+        real_functions[static_cast<size_t>(Call::name)]);                               \
+    if (HasRoom(stream) && __builtin_expect(real != nullptr, 1)) return real arguments; \
+    return Slow_##name arguments;                                                       \
   }
 PUT(fputc, (int c, FILE* stream), (c, stream), stream)
 PUT(putc, (int c, FILE* stream), (c, stream), stream)
