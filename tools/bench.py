@@ -97,17 +97,20 @@ class Bench:
 
     def compare(self, command, pairs, run=None, value=lambda block: block.ns, **rest):
         """Medians of the values alone, and of the ratios in pairs that take turns."""
+        return self.compare_all(command, pairs, run, [value], **rest)[0]
+
+    def compare_all(self, command, pairs, run, values, **rest):
+        """The same for several values of the same blocks."""
         run = run or self.traced
-        alone, ratios = [], []
+        blocks = []
         for i in range(self.pairs(pairs)):
             # Who goes first takes turns too.
-            first = value(self.alone(command, **rest)) if i % 2 == 0 else None
-            other = value(run(command, **rest))
-            if first is None:
-                first = value(self.alone(command, **rest))
-            alone.append(first)
-            ratios.append(other / first)
-        return statistics.median(alone), statistics.median(ratios)
+            first = self.alone(command, **rest) if i % 2 == 0 else None
+            other = run(command, **rest)
+            blocks.append((first or self.alone(command, **rest), other))
+        return [(statistics.median(value(alone) for alone, _ in blocks),
+                 statistics.median(value(traced) / value(alone) for alone, traced in blocks))
+                for value in values]
 
 
 # --- Peers ---------------------------------------------------------------------------------------------
@@ -174,14 +177,15 @@ def judged(value, goal, text=None):
 
 def work_rows(bench, wanted):
     them = peers(bench) if bench.options.peers else {}
-    header = ["work", "alone", "ipctrace", "goal", *them]
+    header = ["work", "alone", "ipctrace", "its CPU", "goal", *them]
     rows = []
     for name, (said, units, pairs, goal, share) in WORK.items():
         if not wanted(name):
             continue
         command = [bench.work, name, str(bench.units(units))]
-        alone, ratio = bench.compare(command, pairs)
-        row = [said, human(alone), judged(ratio, goal), times(goal)]
+        (alone, ratio), (_, cpu) = bench.compare_all(
+            command, pairs, None, [lambda block: block.ns, lambda block: block.cpu_ns])
+        row = [said, human(alone), judged(ratio, goal), judged(cpu, goal), times(goal)]
         for peer, prefix in them.items():
             less = [bench.work, name, str(max(bench.units(units) // share, 20))]
             try:
@@ -484,7 +488,8 @@ def figure_rows(bench, wanted):
         add("instructions", "instructions added to a hot call",
             lambda: instructions(bench, "pipe", 20_000), 150, "{:.0f}".format)
         add("instructions", "instructions added to an `fgetc` from the buffer",
-            lambda: instructions(bench, "fgetc", 400_000), 15, "{:.1f}".format)
+            lambda: instructions(bench, "fgetc", 400_000) - instructions(bench, "lines", 400_000), 15,
+            "{:.1f}".format)
     add("cpu", "CPU of tracer and analyzer, pipe row, in terms of the program's",
         lambda: cpu_of_all(bench), 1.5, times)
     add("live", "analyzer, live, all rules, records a second of one processor",

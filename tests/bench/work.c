@@ -283,7 +283,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   FILE* file = NULL;
-  if (strcmp(what, "fgetc") == 0) file = Lines(units);
+  if (strcmp(what, "fgetc") == 0 || strcmp(what, "lines") == 0) file = Lines(units);
   if (strcmp(what, "fgets") == 0) file = Lines(units * 40);
   uint64_t cpu = Cpu(), begin = Now();
   if (strcmp(what, "start") == 0) {
@@ -313,7 +313,7 @@ int main(int argc, char** argv) {
   else if (strcmp(what, "descriptors") == 0)
     Descriptors(units, more);
   else
-    Need(strcmp(what, "nothing") == 0, what);
+    Need(strcmp(what, "lines") == 0 || strcmp(what, "nothing") == 0, what);
   uint64_t took = Now() - begin;
   cpu = Cpu() - cpu;
   if (file != NULL) fclose(file);
