@@ -511,13 +511,13 @@ def findings_source(path, count):
     """A program with so many different mistakes."""
     with open(path, "w") as file:
         file.write("#include <unistd.h>\n")
-        for first in range(0, count, 1000):
-            file.write(f"static void part{first}(void) {{\n")
-            for _ in range(first, min(first + 1000, count)):
-                file.write("  { int fd = dup(0); close(fd); close(fd); }\n")
+        for first in range(0, count, 50):
+            file.write(f"static void part{first}(void) {{\n  int fd;\n")
+            for _ in range(first, min(first + 50, count)):
+                file.write("  fd = dup(0); close(fd); close(fd);\n")
             file.write("}\n")
         file.write("int main(void) {\n")
-        for first in range(0, count, 1000):
+        for first in range(0, count, 50):
             file.write(f"  part{first}();\n")
         file.write("  return 0;\n}\n")
 
@@ -585,12 +585,12 @@ def curves(bench, wanted):
         work = "threads" if name == "threads" else "processes"
         points = []
         for count in counts:
-            command = [bench.work, work, str(bench.units(400_000)), str(count)]
+            command = [bench.work, work, str(bench.units(20_000) * count), str(count)]
             alone, ratio = bench.compare(command, 5, value=lambda block: block.cpu_ns)
             points.append(f"{count}: {times(ratio)}")
         rows.append([said, ", ".join(points), "", ""])
         progress(rows[-1])
-    return ["what grows", "CPU of the analyzer for each", "power", "peak memory"], rows
+    return ["what grows", "CPU of the analyzer for each", "power", "memory of the last two"], rows
 
 
 # --- The table -------------------------------------------------------------------------------------------

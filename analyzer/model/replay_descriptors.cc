@@ -17,6 +17,24 @@ namespace {
 // and pipe() reports no device.
 constexpr uint64_t kAnyDevice = 0;
 
+// Takes one out of a list in order of birth. There may be ten thousand, of /dev/null, say, or of
+// what ten thousand children inherited; and what goes is mostly among the youngest or the oldest.
+template <typename T>
+void TakeOut(T* one, std::vector<T*>* list) {
+  size_t front = 0, back = list->size();
+  while (front < back) {
+    if ((*list)[--back] == one) {
+      list->erase(list->begin() + static_cast<ptrdiff_t>(back));
+      return;
+    }
+    if ((*list)[front] == one) {
+      list->erase(list->begin() + static_cast<ptrdiff_t>(front));
+      return;
+    }
+    ++front;
+  }
+}
+
 // act.site(), written where it is wanted: this is done three times for each read and write.
 void Note(const Act& act, std::optional<Site>* site) {
   if (!*site) site->emplace();
@@ -94,7 +112,7 @@ std::shared_ptr<Object> Replay::ObjectOf(const FdFact& fact, const Site& site) {
 std::shared_ptr<Description> Replay::NewDescription(std::shared_ptr<Object> object,
                                                     int status_flags, const Site& site) {
   auto description = std::shared_ptr<Description>(new Description, [](Description* dying) {
-    if (dying->object != nullptr) std::erase(dying->object->descriptions, dying);
+    if (dying->object != nullptr) TakeOut(dying, &dying->object->descriptions);
     delete dying;
   });
   description->id = m.next_id_++;
@@ -135,7 +153,7 @@ std::shared_ptr<Descriptor> Replay::Add(Process& process, int fd,
 void Replay::Vanish(const std::shared_ptr<Descriptor>& descriptor, Death how, const Site& site) {
   descriptor->death = how;
   descriptor->died = site;
-  std::erase(descriptor->description->holders, descriptor.get());
+  TakeOut(descriptor.get(), &descriptor->description->holders);
   const Description& end = *descriptor->description;
   LastHolder last;
   last.process = descriptor->process;
