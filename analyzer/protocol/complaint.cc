@@ -223,7 +223,7 @@ class Complainer {
 
   bool EndedInside(int role) {
     const Framer& framer = *check_.framers[role];
-    if (framer.rest().empty()) return false;
+    if (framer.rest().empty() || framer.answered_early()) return false;
     complaint_.message =
         absl::StrCat("The conversation ended in the middle of a message: ", WhoIs(role), " sent ",
                      Preview(framer.rest()), ", and ", framer.Missing(), UnderProtocol(role));

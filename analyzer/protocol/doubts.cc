@@ -46,8 +46,8 @@ class Doubter {
     for (size_t i = 0; i < states.size(); ++i) {
       const State& state = states[i];
       if (state.failed && !state.transitions.empty())
-        warn(state.transitions[0].place,
-             "this can never happen: to come to the state " + state.name + " is a violation already");
+        warn(state.transitions[0].place, "this can never happen: to come to the state " +
+                                             state.name + " is a violation already");
       if (!reached[i]) warn(state.place, "the state " + state.name + " can never be reached");
       if (!out[i])
         warn(state.place, "from the state " + state.name + " no final state can be reached");
@@ -58,8 +58,9 @@ class Doubter {
           const Role& role = protocol_.roles[static_cast<size_t>(t.role)];
           const Role& other = protocol_.roles[static_cast<size_t>(1 - t.role)];
           if (role.plays == Role::kReads || other.plays == Role::kWrites)
-            warn(t.place, "this can never happen: " + role.name +
-                              " reads a pipe, which sends nothing (parent and child have two pipes)");
+            warn(t.place,
+                 "this can never happen: " + role.name +
+                     " reads a pipe, which sends nothing (parent and child have two pipes)");
         }
         for (size_t j = 0; j < k; ++j) {
           if (!Shadows(state.transitions[j], t)) continue;

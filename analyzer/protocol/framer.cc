@@ -118,7 +118,8 @@ Framer::Result Framer::Close(Frame* frame) {
   if (failed_) return Result::kError;
   if (opaque_) return Result::kOpaque;
   if (framing_.kind == Framing::kUntilClose) return Take(frame, 0, rest().size(), rest().size());
-  if (rest().empty()) return Result::kNeedsMore;
+  // A request that was answered may be broken off.
+  if (rest().empty() || early_) return Result::kNeedsMore;
   if (framing_.kind == Framing::kHttp && head_bytes_ != 0 && body_ == kUntilClose) {
     body_bytes_ = rest().size() - head_bytes_;
     body_ = kCounted;

@@ -43,9 +43,15 @@ class Framer {
   // kNeedsMore.
   Result Close(Frame* frame);
 
+  // http: a request whose head is whole and whose body is not. A server may answer it before it has
+  // all of it (RFC 9112, 9.3 and 9.5), so it counts as sent when the answer begins. The rest of the
+  // body is taken without a word.
+  bool TakeEarly(Frame* frame);
+
   // The bytes that are no whole message yet, and where they begin.
   std::string_view rest() const { return std::string_view(buffer_).substr(begin_); }
   uint64_t offset() const { return offset_; }
+  bool answered_early() const { return early_; }
   const std::string& error() const { return error_; }
   // What is missing of the message that has begun: "no newline has come", "3 of 12 bytes".
   std::string Missing() const;
@@ -82,6 +88,7 @@ class Framer {
   bool interim_ = false;   // a 1xx answer: the request stays unanswered
   bool switches_ = false;  // 101, or 2xx to CONNECT
   bool is_answer_ = false;
+  bool early_ = false;  // TakeEarly has given it out
 };
 
 }  // namespace ipctrace::protocol

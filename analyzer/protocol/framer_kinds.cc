@@ -158,6 +158,17 @@ Framer::Result Framer::HttpChunks() {
   }
 }
 
+bool Framer::TakeEarly(Frame* frame) {
+  if (framing_.kind != Framing::kHttp || head_bytes_ == 0 || is_answer_ || early_) return false;
+  *frame = Frame();
+  frame->begin = offset_;
+  frame->end = offset_ + head_bytes_;
+  frame->head = std::string(rest().substr(0, head_bytes_));
+  frame->bytes = frame->head.substr(0, frame->head.find_first_of("\r\n"));
+  early_ = true;
+  return true;
+}
+
 Framer::Result Framer::Http(Frame* frame) {
   if (head_bytes_ == 0) {
     const Result result = HttpHead();
@@ -174,7 +185,9 @@ Framer::Result Framer::Http(Frame* frame) {
     frame->body = std::move(body);
     body_text_.clear();
     head_bytes_ = 0;
-    return Result::kMessage;
+    if (!early_) return Result::kMessage;
+    early_ = false;
+    return Next(frame);
   };
   switch (body_) {
     case kNone:

@@ -94,6 +94,12 @@ void Judge::DidClose(Check& check, int role, const Flow& flow, const Deed& deed)
   const Framer::Result result = framer.Close(&frame);
   if (result == Framer::Result::kMessage) Message(check, role, flow, frame, deed);
   if (check.done) return;
+  // Who is left alone need not go on.
+  const Flow* const other = check.flows[1 - role];
+  if (result == Framer::Result::kError && other != nullptr && other->closed) {
+    check.done = true;
+    return;
+  }
   if (result == Framer::Result::kError) {
     Verdict verdict;
     verdict.fault = Fault::kNotAllowed;
@@ -125,9 +131,13 @@ void Judge::DidSend(Check& check, int role, const Flow& flow, const Deed& deed) 
       case Framer::Result::kError:
         NoMessage(check, role, deed);
         break;
-      case Framer::Result::kMessage:
-        Message(check, role, flow, frame, deed);
+      case Framer::Result::kMessage: {
+        Frame request;
+        if (check.framers[1 - role]->TakeEarly(&request))
+          Message(check, 1 - role, *check.flows[1 - role], request, deed);
+        if (!check.done) Message(check, role, flow, frame, deed);
         break;
+      }
     }
   }
 }
@@ -135,6 +145,9 @@ void Judge::DidSend(Check& check, int role, const Flow& flow, const Deed& deed) 
 // The trace does not hold these bytes, so nobody knows what they said.
 void Judge::GiveUp(Check& check, const Flow& flow, const Deed& deed) {
   check.done = true;
+  // What a peer in the run left unread when it went is nobody's loss.
+  const Flow* const other = check.flows[check.flows[0] == &flow ? 1 : 0];
+  if (other != nullptr && !other->from_outside && !flow.from_outside && flow.taken < flow.sent) return;
   if (given_up_++ != 0) return;
   const Process* process = ProcessAt(*model_, deed.site);
   first_given_up_ = absl::StrCat(
@@ -198,6 +211,7 @@ void Judge::Violated(Check& check, int role, const Verdict& verdict, const Deed&
   check.site = deed.site;
   check.time = deed.enter;
   const Framer& other = *check.framers[1 - role];
+  if (other.answered_early()) return;
   check.unfinished = std::string(other.rest());
   if (check.unfinished.empty()) return;
   check.missing = other.Missing();
