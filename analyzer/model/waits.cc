@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -96,9 +97,11 @@ bool AddEpoll(const Act& act, Blocked& blocked) {
   for (const auto& [fd, entry] : act.descriptor->object()->interest) {
     auto description = entry.first.lock();
     if (description == nullptr || description->holders.empty()) continue;
-    auto descriptor = description->holders.front()->process->Find(description->holders.front()->number);
+    auto descriptor =
+        description->holders.front()->process->Find(description->holders.front()->number);
     if ((entry.second & EPOLLIN) != 0 && !AddObject(descriptor, Want::kData, blocked)) return false;
-    if ((entry.second & EPOLLOUT) != 0 && !AddObject(descriptor, Want::kSpace, blocked)) return false;
+    if ((entry.second & EPOLLOUT) != 0 && !AddObject(descriptor, Want::kSpace, blocked))
+      return false;
   }
   return !blocked.causes.empty();
 }
@@ -134,8 +137,8 @@ bool Causes(const Thread& thread, Blocked& blocked) {
   switch (act->op) {
     case Op::kRead:
     case Op::kStreamRead:
-      return may_block && AddObject(act->descriptor, Want::kData, blocked,
-                                    act->op == Op::kStreamRead);
+      return may_block &&
+             AddObject(act->descriptor, Want::kData, blocked, act->op == Op::kStreamRead);
     case Op::kWrite:
     case Op::kStreamWrite:
     case Op::kStreamClose:
@@ -209,7 +212,8 @@ std::vector<Descriptor*> WakingEnds(const Cause& cause) {
   if (object == nullptr) return ends;
   for (const Description* description : object->descriptions) {
     if (object->IsPipe()) {
-      bool is_source = cause.want == Want::kData ? description->writable() : description->readable();
+      bool is_source =
+          cause.want == Want::kData ? description->writable() : description->readable();
       if (!is_source) continue;
     }
     ends.insert(ends.end(), description->holders.begin(), description->holders.end());
@@ -273,18 +277,27 @@ std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now) {
     return std::any_of(process.threads.begin(), process.threads.end(),
                        [&](const Thread* thread) { return !suspected.contains(thread); });
   };
+  // The end of a child runs its parent's handler of SIGCHLD, which interrupts the wait or does what
+  // ends it: make waits so for a token of its job server.
+  auto child_may_end = [&](const Process& process) {
+    return process.dispositions[SIGCHLD] == Disposition::kHandler &&
+           std::any_of(process.children.rbegin(), process.children.rend(),
+                       [&](const Process* child) { return !child->reaped && can_act(*child); });
+  };
   bool changed = true;
   while (changed) {
     changed = false;
     std::erase_if(suspects, [&](const Blocked& blocked) {
-      bool free = std::any_of(blocked.causes.begin(), blocked.causes.end(), [&](const Cause& cause) {
-        if (cause.thread != nullptr) return !suspected.contains(cause.thread);
-        auto wakers = Wakers(model, cause);
-        // Nobody holds the other end: end-of-file or EPIPE is on its way.
-        if (wakers.empty()) return true;
-        return std::any_of(wakers.begin(), wakers.end(),
-                           [&](const Process* process) { return can_act(*process); });
-      });
+      bool free = child_may_end(*blocked.act->process);
+      free = free ||
+             std::any_of(blocked.causes.begin(), blocked.causes.end(), [&](const Cause& cause) {
+               if (cause.thread != nullptr) return !suspected.contains(cause.thread);
+               auto wakers = Wakers(model, cause);
+               // Nobody holds the other end: end-of-file or EPIPE is on its way.
+               if (wakers.empty()) return true;
+               return std::any_of(wakers.begin(), wakers.end(),
+                                  [&](const Process* process) { return can_act(*process); });
+             });
       if (free) {
         suspected.erase(blocked.thread);
         changed = true;
