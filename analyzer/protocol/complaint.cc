@@ -198,11 +198,18 @@ class Complainer {
     if (!verdict.allowed.empty() && verdict.fault != Fault::kGuard)
       absl::StrAppend(&complaint_.message, "; allowed was: ", verdict.allowed);
     const std::string& name = RoleName(check_.role);
-    complaint_.fix = late ? absl::StrCat("Let the ", name, " answer in time")
-                     : check_.broken_framing
-                         ? absl::StrCat("Send whole messages: ", Framing(check_.role))
-                         : absl::StrCat("Let the ", name, " do in state ", verdict.state,
-                                        " what the protocol allows there: ", verdict.allowed);
+    const size_t guard =
+        verdict.fault == Fault::kGuard ? verdict.why.find(" does not hold") : std::string::npos;
+    if (late)
+      complaint_.fix = absl::StrCat("Let the ", name, " answer in time");
+    else if (check_.broken_framing)
+      complaint_.fix = absl::StrCat("Send whole messages: ", Framing(check_.role));
+    else if (guard != std::string::npos)
+      complaint_.fix =
+          absl::StrCat("Let the ", name, " see to it that ", verdict.why.substr(0, guard));
+    else
+      complaint_.fix = absl::StrCat("Let the ", name, " do in state ", verdict.state,
+                                    " what the protocol allows there: ", verdict.allowed);
     if (check_.was_message || check_.site.process == 0) return;
     Add(ProcessName(check_.site, "it") + (late ? " came too late" : " ended its side here"),
         check_.site);

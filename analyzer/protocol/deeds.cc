@@ -74,6 +74,14 @@ Deed* Flows::Add(Flow* flow, const Act& act) {
 void Flows::DidEnter(const Act& act) {
   if (act.op == Op::kStreamState) return;
   if (act.op == Op::kExit) return ExitFlushes(act);
+  if (act.op == Op::kShutdown) {
+    // From its entry on: the other side may close in answer before it has returned.
+    if (act.descriptor == nullptr || act.a == 0 || !IsStream(*act.descriptor->object())) return;
+    Deed* const deed = Add(Out(act.descriptor->object()), act);
+    deed->close = act.a == 1 ? Trigger::kHalfCloses : Trigger::kCloses;
+    deed->complete = false;
+    return;
+  }
   const bool reads = act.op == Op::kRead || act.op == Op::kStreamRead;
   if (!Sends(act.op) && !reads) return;
   const auto descriptor = Target(act);
@@ -112,14 +120,15 @@ void Flows::DidLeave(const Act& act) {
         pending_[{act.process->id, act.a}] = bytes == nullptr ? "" : *bytes;
       }
       return;
-    case Op::kShutdown:
-      if (!act.failed() && act.descriptor != nullptr && act.a != 0 &&
-          IsStream(*act.descriptor->object())) {
-        Add(Out(act.descriptor->object()), act)->close =
-            act.a == 1 ? Trigger::kHalfCloses : Trigger::kCloses;
-        Go(act.descriptor->object());
-      }
-      return;
+    case Op::kShutdown: {
+      Flow* flow = nullptr;
+      const auto it = Entered(act, &flow);
+      if (flow == nullptr) return;
+      it->second.complete = true;
+      const auto object = flow->object;
+      if (act.failed()) flow->waiting.erase(it);
+      return Go(object);
+    }
     case Op::kTransfer:
       DidSend(act);
       return DidRead(act);

@@ -10,7 +10,7 @@ constexpr uint64_t kMostWaiting = uint64_t{16} << 20;  // bytes
 
 // A write that never returned (its thread was killed in it) has still sent what was read.
 bool TakenInstead(const Flow& flow, Deed* deed) {
-  if (flow.taken <= flow.sent || flow.from_outside) return false;
+  if (flow.taken <= flow.sent || flow.from_outside || deed->close.has_value()) return false;
   deed->complete = true;
   deed->known = false;
   deed->size = flow.taken - flow.sent;

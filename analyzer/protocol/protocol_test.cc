@@ -73,6 +73,13 @@ TEST(ParserTest, WarnsOfWhatCanNeverBe) {
       "this can never happen"));
   EXPECT_TRUE(Warns(head + "message m\nmessage n\nstate s final\n  a sends m -> s\n",
                     "in no state allowed"));
+  EXPECT_TRUE(
+      Warns(head + "message m\nstate s final\n  a sends m -> t\nstate t failed\n  b sends m -> s\n",
+            "is a violation already"));
+  EXPECT_TRUE(
+      Warns("protocol p\nrole a writes\nrole b reads\nframing line\nmessage m\nstate s final\n"
+            "  a sends m -> s\n  b sends m -> s\n",
+            "reads a pipe, which sends nothing"));
 }
 
 TEST(ParserTest, HostileFilesDoNoHarm) {
@@ -200,6 +207,22 @@ TEST(MachineTest, ConversationsOfTheLibraryEndInFinalStates) {
             "server sent reply \"ac\" in waiting: reply.text == request.text does not hold: "
             "reply.text is "
             "\"ac\", request.text is \"ab\"");
+}
+
+TEST(FramerTest, ARequestMayBeAnsweredBeforeItsBodyIsThere) {
+  Framing framing;
+  framing.kind = Framing::kHttp;
+  Framer framer(framing);
+  Frame frame;
+  framer.Add("POST /x HTTP/1.1\r\nContent-Length: 6\r\n\r\nabc");
+  EXPECT_EQ(framer.Next(&frame), Framer::Result::kNeedsMore);
+  ASSERT_TRUE(framer.TakeEarly(&frame));
+  EXPECT_EQ(frame.bytes, "POST /x HTTP/1.1");
+  EXPECT_FALSE(framer.TakeEarly(&frame)) << "once";
+  framer.Add("defGET /y HTTP/1.1\r\n\r\n");
+  ASSERT_EQ(framer.Next(&frame), Framer::Result::kMessage);
+  EXPECT_EQ(frame.bytes, "GET /y HTTP/1.1") << "the rest of the body is no message";
+  EXPECT_EQ(framer.Next(&frame), Framer::Result::kNeedsMore);
 }
 
 TEST(MachineTest, AWrongByteOrderIsNamed) {
