@@ -21,6 +21,7 @@
 #include "preload/bare.h"
 #include "preload/environment.h"
 #include "preload/exec_target.h"
+#include "preload/hello.h"
 #include "preload/interpose.h"
 #include "preload/process.h"
 #include "preload/raw.h"
@@ -36,6 +37,7 @@ namespace {
 // the streams is still to come.
 void AtExit(int status, void*) {
   SampleStreams();
+  SampleNumbers();
   Fact end(Call::fact_process_exit);
   end->a = static_cast<uint64_t>(static_cast<int64_t>(status));
   end.Done();
@@ -334,6 +336,7 @@ INTERPOSE(exit)(int status) {
 #define ENDS_NOW(name)                                            \
   INTERPOSE(name)(int status) {                                   \
     SampleStreams();                                              \
+    SampleNumbers();                                              \
     Act act(Call::name, -1);                                      \
     act->a = static_cast<uint64_t>(static_cast<int64_t>(status)); \
     act.Enter();                                                  \
@@ -347,6 +350,7 @@ ENDS_NOW(_Exit)
 
 INTERPOSE(quick_exit)(int status) {
   SampleStreams();
+  SampleNumbers();
   Act act(Call::quick_exit, -1);
   act->a = static_cast<uint64_t>(static_cast<int64_t>(status));
   act.Enter();

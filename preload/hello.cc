@@ -14,6 +14,9 @@
 #include "preload/readable.h"
 #include "preload/recorder.h"
 
+// Every sanitizer's runtime has it.
+extern "C" void __sanitizer_report_error_summary(const char*) __attribute__((weak));
+
 namespace ipctrace {
 namespace {
 
@@ -34,7 +37,7 @@ size_t Hex(char* out, uint64_t value) {
   return digits;
 }
 
-void WriteObject(BlobWriter* writer, uint64_t bias, const ElfW(Phdr)* segments, int count,
+void WriteObject(BlobWriter* writer, uint64_t bias, const ElfW(Phdr) * segments, int count,
                  const char* path) {
   uint64_t start = ~uint64_t{0};
   uint64_t end = 0;
@@ -73,8 +76,7 @@ void WriteModules(ThreadState* thread, const Record* owner) {
 
 void WriteLink(Fact& fact, BlobTag tag, const char* link) {
   char path[1024];
-  const long length =
-      Raw(SYS_readlinkat, AT_FDCWD, Address(link), Address(path), sizeof(path));
+  const long length = Raw(SYS_readlinkat, AT_FDCWD, Address(link), Address(path), sizeof(path));
   if (length > 0) fact.Blob(tag, path, static_cast<size_t>(length));
 }
 
@@ -154,8 +156,8 @@ void WriteExecutable(Fact& fact, int argc, char** argv, const char* directory, l
   writer.Finish();
 }
 
-// A new image has no handlers, and of the signals it may ignore these are the ones that matter to an
-// IPC rule or that shells, nohup and daemons set.
+// A new image has no handlers, and of the signals it may ignore these are the ones that matter to
+// an IPC rule or that shells, nohup and daemons set.
 constexpr int kSignals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGCHLD,
                             SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU, SIGIO,   SIGURG};
 
@@ -176,6 +178,24 @@ void WriteDispositions(Fact& fact) {
 }
 
 }  // namespace
+
+void SampleNumbers() {
+  constexpr int kNumbers = 128;
+  if (session.chunks == nullptr || session.threaded) return;
+  pollfd entries[kNumbers];
+  for (int fd = 0; fd < kNumbers; ++fd) entries[fd] = {fd, 0, 0};
+  timespec at_once = {};
+  // Fails where RLIMIT_NOFILE is lower.
+  if (Raw(SYS_ppoll, Address(entries), kNumbers, Address(&at_once), 0, 8) < 0) return;
+  uint64_t open[kNumbers / 64] = {};
+  for (int fd = 0; fd < kNumbers; ++fd) {
+    if ((entries[fd].revents & POLLNVAL) == 0) open[fd / 64] |= uint64_t{1} << fd % 64;
+  }
+  Fact numbers(Call::fact_open_numbers, -1);
+  numbers->a = open[0];
+  numbers->b = open[1];
+  numbers.Done();
+}
 
 void SayHello(ThreadState* thread, int argc, char** argv, bool first) {
   Fact hello(thread, Call::fact_hello, -1);
@@ -198,6 +218,7 @@ void SayHello(ThreadState* thread, int argc, char** argv, bool first) {
   if (length > 1) hello.Blob(BlobTag::kCwd, path, static_cast<size_t>(length - 1));
   WriteModules(thread, hello.record());
   if (!WriteDescriptors(hello)) hello->b |= kHelloNoProc;
+  if (session.valgrind || __sanitizer_report_error_summary != nullptr) hello->b |= kHelloOwnCalls;
   WriteDispositions(hello);
   hello.Done();
 }
@@ -210,8 +231,7 @@ void SayModulesUnlocked(ThreadState* thread) {
   BlobWriter writer(thread, fact.record(), BlobTag::kModules);
   for (const link_map* map = _r_debug.r_map; map != nullptr; map = map->l_next) {
     if (map == _r_debug.r_map) {  // the executable: its headers need not lie at its bias
-      WriteObject(&writer, map->l_addr,
-                  reinterpret_cast<const ElfW(Phdr)*>(getauxval(AT_PHDR)),
+      WriteObject(&writer, map->l_addr, reinterpret_cast<const ElfW(Phdr)*>(getauxval(AT_PHDR)),
                   static_cast<int>(getauxval(AT_PHNUM)), "");
       continue;
     }
@@ -221,8 +241,8 @@ void SayModulesUnlocked(ThreadState* thread) {
       continue;
     }
     WriteObject(&writer, map->l_addr,
-                reinterpret_cast<const ElfW(Phdr)*>(map->l_addr + header->e_phoff),
-                header->e_phnum, map->l_name);
+                reinterpret_cast<const ElfW(Phdr)*>(map->l_addr + header->e_phoff), header->e_phnum,
+                map->l_name);
   }
   writer.Finish();
   fact.Done();

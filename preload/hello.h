@@ -11,6 +11,10 @@ struct ThreadState;
 // The kHello record of a new image.
 void SayHello(ThreadState* thread, int argc, char** argv, bool first);
 
+// kOpenNumbers, for the analyzer to compare with what it was told. Not in a program that ever had a
+// second thread, which may be opening one right now.
+void SampleNumbers();
+
 // kModules: the loaded objects have changed.
 void SayModules();
 

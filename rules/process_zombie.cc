@@ -63,7 +63,8 @@ class ProcessZombie : public Rule {
     const Process& parent = *child.parent;
     if (parent.last_exec.time > child.born.time) return 0;  // a program that knows of no child
     // What it did not come to do because it hung is no mistake of its own.
-    bool cut = CutShort(model()) && parent.end != EndKind::kExited;
+    bool cut = parent.end == EndKind::kKilled ||
+               (CutShort(model()) && parent.end != EndKind::kExited);
     Nanos until = parent.alive() ? model().now() : parent.ended_at;
     if (cut && parent.alive()) until = WorkedUntil(parent);
     if (cut && !parent.alive()) {

@@ -171,7 +171,7 @@ def check_traced(sample, program, folder, ipctrace, lines_known, env=None):
     elif sample.end() is not None and end != sample.end():
         problems.append(f"it ended with {end}, not {sample.end()}")
     coverage = run.report["coverage"]
-    if not coverage["traced"] or coverage["lost"]:
+    if not coverage["traced"] or coverage["holes"]:
         problems.append(f"the report's coverage is {coverage}")
     return problems
 

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 
 import tool
 
@@ -36,22 +37,52 @@ class UnusualPrograms(tool.TestCase):
                     self.assert_quiet(run)
 
     def test_the_program_goes_on_when_the_analyzer_is_killed(self):
-        script = ("import os, time\nfor i in range(50):\n"
+        script = ("import os, time\nopen('begun', 'w').close()\nfor i in range(50):\n"
                   "  r, w = os.pipe(); os.write(w, b'x' * 100); os.read(r, 100); os.close(r); os.close(w)\n"
                   "  time.sleep(0.02)\nopen('done', 'w').write('yes')\n")
         process = subprocess.Popen([tool.IPCTRACE, "run", "--", sys.executable, "-c", script], cwd=self.folder,
                                    stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                                    stderr=subprocess.DEVNULL)
-        import time
-        time.sleep(0.3)
+        self.wait_for("begun", "")
         process.kill()
         process.wait()
-        end = time.monotonic() + 20
-        while not os.path.exists(self.path("done")) and time.monotonic() < end:
-            time.sleep(0.05)
-        time.sleep(0.1)
-        with open(self.path("done")) as file:
-            self.assertEqual("yes", file.read())
+        self.wait_for("done", "yes")
+
+    def wait_for(self, name, content):
+        """Until a file has this content."""
+        end = time.monotonic() + 60
+        while time.monotonic() < end:
+            if os.path.exists(self.path(name)):
+                with open(self.path(name)) as file:
+                    if file.read() == content:
+                        return
+            time.sleep(0.01)
+        self.fail(f"{name} did not come")
+
+    def test_what_goes_past_libc_is_a_hole(self):
+        program = self.compile("tests/programs/past_libc.c")
+        for act, words in (("writes", "bytes written"), ("opens", "nobody was seen to open"),
+                           ("closes", "closed unseen")):
+            with self.subTest(act):
+                run = self.run_traced([program, act])
+                self.assertEqual(0, run.status)
+                self.assertFalse(run.report["coverage"]["complete"])
+                self.assertIn(words, " ".join(run.report["coverage"]["holes"]))
+                bare = self.run_native([program, act], env=dict(
+                    os.environ, LD_PRELOAD=tool.library(tool.IPCTRACE), IPCTRACE_OPTIONS="color=never"))
+                self.assertIn(words, bare.stderr.decode())
+                self.assertNotIn("ipctrace: no mistakes found (", bare.stderr.decode())
+        self.assert_quiet(self.run_traced([program, "nothing"]))
+
+    def test_what_libc_does_inside_is_no_hole(self):
+        for call in ("os.forkpty", "os.fork"):
+            script = ("import multiprocessing, os, pty\n"
+                      f"multiprocessing.Lock()\npid = {call}()\n"
+                      "if isinstance(pid, tuple): pid = pid[0]\n"
+                      "if pid == 0: os._exit(0)\nos.waitpid(pid, 0)\n")
+            with self.subTest(call):
+                run = self.run_traced(["/usr/bin/python3", "-c", script])
+                self.assertEqual([], run.report["coverage"]["holes"])
 
 
 if __name__ == "__main__":

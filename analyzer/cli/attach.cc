@@ -64,6 +64,7 @@ class Attached {
 
     // 2. Follow the program until it waits for the report, or is gone.
     const FinishReason reason = Follow();
+    if (session_->FirstProcessWaits()) session_->WillReap(options_.pid);
     session_->Finish(&tracing_, reason);
 
     // 3. Report, and let it go.

@@ -204,6 +204,11 @@ class Run {
     if (poll(&waiting, 1, process_fd_ < 0 ? std::min(milliseconds, 5) : milliseconds) == 0 &&
         process_fd_ >= 0)
       return;
+    siginfo_t info = {};
+    if (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+        info.si_pid == pid_) {
+      session_->WillReap(pid_);
+    }
     if (waitpid(pid_, &wait_status_, WNOHANG) != pid_) return;
     ended_ = true;
     close(process_fd_);

@@ -42,6 +42,8 @@ std::array<const char*, 3> FieldNames(Op op) {
       return {"pthread", "creator", nullptr};
     case Op::kThreadEnd:
       return {"pthread", nullptr, nullptr};
+    case Op::kOpenNumbers:
+      return {"to_63", "to_127", nullptr};
     case Op::kStreamState:
       return {"stream", "read_ahead", "pending"};
     case Op::kRead:

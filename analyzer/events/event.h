@@ -28,7 +28,9 @@ enum class EventKind : uint8_t {
   kFinish = 6,    // the run is over. a=FinishReason
   kHolders = 7,   // observed: processes outside the run hold the object. a=device, b=inode
   kRun = 8,       // first event: kArgv = the command; a=wall-clock start, ns since the epoch
-  kCoverage = 9,  // last but kFinish: a=records lost, b=untraced execs, kPath=lines of holes
+  kCoverage = 9,  // last but kFinish: a=records lost, b=untraced execs, kPath=lines of holes,
+                  // c=bytes that the kernel counted as written by the first process and all that
+                  // were waited for in the end by it (wchar of proc(5)), plus 1; 0: not known
 };
 
 enum class FinishReason : uint64_t {

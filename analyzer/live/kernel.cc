@@ -13,6 +13,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 
 namespace ipctrace {
 namespace {
@@ -110,6 +111,14 @@ int EndStatus(int32_t pid) {
   int status;
   if (fields.size() <= kExitCode || fields[0] != "Z") return -1;
   return absl::SimpleAtoi(fields[kExitCode], &status) ? status : -1;
+}
+
+std::optional<uint64_t> BytesWritten(int32_t pid) {
+  for (absl::string_view line : absl::StrSplit(TextOf(absl::StrCat("/proc/", pid, "/io")), '\n')) {
+    uint64_t bytes;
+    if (absl::ConsumePrefix(&line, "wchar: ") && absl::SimpleAtoi(line, &bytes)) return bytes;
+  }
+  return std::nullopt;
 }
 
 bool Exists(int32_t pid) {

@@ -3,6 +3,7 @@
 #define IPCTRACE_ANALYZER_LIVE_KERNEL_H_
 
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -26,6 +27,10 @@ std::vector<Holder> HoldersOf(const absl::flat_hash_set<uint64_t>& inodes);
 
 // The wait status of a process that has ended and is not reaped yet; -1 where it cannot be read.
 int EndStatus(int32_t pid);
+
+// Bytes that the process and the children it has reaped gave to write(2) and its kin (wchar of
+// /proc/PID/io); a zombie can be asked too. Nothing where it may not be read.
+std::optional<uint64_t> BytesWritten(int32_t pid);
 
 // Whether `pid` exists and is not a zombie.
 bool Exists(int32_t pid);

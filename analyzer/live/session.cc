@@ -71,6 +71,11 @@ struct LiveSession::Impl {
   bool verified = false;
   std::set<uint32_t> reported;  // threads
 
+  // What the kernel counted of the first process: before the session (a shell that became the
+  // program may have written a here-document), and since.
+  std::optional<uint64_t> written_before = 0;
+  std::optional<uint64_t> written;
+
   ~Impl() {
     follower.reset();
     for (auto& [pid, known] : living) close(known.pidfd);
@@ -180,6 +185,7 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
   impl->header->options = config.options;
   std::copy(config.payload_ports.begin(), config.payload_ports.end(), impl->header->payload_ports);
   impl->header->first_pid = config.first_pid;
+  if (config.first_pid != 0) impl->written_before = BytesWritten(config.first_pid);
   impl->fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   impl->epoll = epoll_create1(EPOLL_CLOEXEC);
   if (impl->fd < 0 || impl->epoll < 0) {
@@ -344,6 +350,11 @@ std::vector<int32_t> LiveSession::LivePids() const {
   return pids;
 }
 
+void LiveSession::WillReap(int32_t pid) {
+  std::optional<uint64_t> written = BytesWritten(pid);
+  if (written && impl_->written_before) impl_->written = *written - *impl_->written_before;
+}
+
 void LiveSession::DidEnd(int32_t pid, int wait_status, EventSink* sink) {
   impl_->follower->Poll(sink);  // it may never have been looked at
   auto it = impl_->ids.find(pid);
@@ -366,6 +377,7 @@ void LiveSession::Finish(EventSink* sink, FinishReason reason) {
   coverage.time = self.Now();
   coverage.a = self.follower->broken() ? 1 : self.header->lost.load();
   coverage.b = self.follower->broken() ? 0 : self.header->untraced_execs.load();
+  if (self.written) coverage.c = *self.written + 1;
   sink->Take(coverage);
   Event finish;
   finish.kind = EventKind::kFinish;

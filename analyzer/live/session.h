@@ -52,6 +52,9 @@ class LiveSession {
   // Whether a traced process has said hello, and which still live.
   bool heard() const;
   std::vector<int32_t> LivePids() const;
+  // The first process has ended and was not reaped yet, or waits for the report: notes what the
+  // kernel has counted of it.
+  void WillReap(int32_t pid);
   // Tells the session how the program's first process ended (a wait status), if the caller is its
   // parent.
   void DidEnd(int32_t pid, int wait_status, EventSink* sink);

@@ -211,6 +211,7 @@ void Model::Leave(const Event& event) {
   }
   if (!act->process->alive()) return;
   Replay replay(*this);
+  coverage_.written += Replay::WrittenBy(*act);
   replay.Leave(*act);
   if (act->op == Op::kClose) replay.NoteClose(*act);
   if (act->err == EBADF || act->op == Op::kPoll) replay.NoteLate(*act);
@@ -222,7 +223,12 @@ void Model::Leave(const Event& event) {
 void Model::Abandon(const Event& event) {
   Thread* thread = event.thread < thread_by_id_.size() ? thread_by_id_[event.thread].get() : nullptr;
   if (thread == nullptr) return;
-  std::erase_if(thread->open, [&](const auto& act) { return act->seq == event.seq; });
+  Replay replay(*this);
+  std::erase_if(thread->open, [&](const auto& act) {
+    if (act->seq != event.seq) return false;
+    replay.Unfinished(*act);
+    return true;
+  });
 }
 
 void Model::Observe(const Event& event) {
@@ -269,6 +275,7 @@ void Model::Observe(const Event& event) {
     case EventKind::kCoverage:
       coverage_.lost = event.a;
       coverage_.untraced_execs = event.b;
+      coverage_.kernel_written = event.c == 0 ? 0 : event.c - 1;
       for (absl::string_view line :
            absl::StrSplit(text(BlobTag::kPath), '\n', absl::SkipEmpty())) {
         coverage_.holes.emplace_back(line);
@@ -316,6 +323,7 @@ void Replay::Enter(Act& act) {
         if (stream->pending == 0 || descriptor == nullptr) continue;
         Flushed(*stream, act);
         MovedOut(act, descriptor, stream->pending);
+        m.coverage_.written += stream->pending;
         const Object& object = *descriptor->object();
         may_block |= object.IsPipe() || object.kind == ObjectKind::kSocket;
       }
@@ -324,6 +332,8 @@ void Replay::Enter(Act& act) {
     }
     case Op::kConnect:
       return ConnectEntered(act);
+    case Op::kOpenNumbers:
+      return CompareNumbers(act);
     case Op::kStreamState:
       return StreamState(act);
     case Op::kThreadStart:
@@ -487,6 +497,7 @@ void Replay::Leave(Act& act) {
     case Op::kModules:
     case Op::kChildStart:
     case Op::kThreadStart:
+    case Op::kOpenNumbers:
     case Op::kStreamState:
     case Op::kClose:
     case Op::kCloseRange:

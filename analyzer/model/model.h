@@ -22,12 +22,18 @@ class Stacks;
 
 // What a run missed; a run with a hole is never called clean.
 struct Coverage {
-  uint64_t records = 0;            // calls seen
-  uint64_t lost = 0;               // records dropped by the traced processes
-  uint64_t untraced_execs = 0;     // programs started that cannot load the library
-  uint64_t missed_births = 0;      // descriptors used or found that nobody was seen to open
-  uint64_t missed_deaths = 0;      // descriptors whose number was given out again while "open"
-  bool heard = false;              // some process said hello
+  uint64_t records = 0;         // calls seen
+  uint64_t lost = 0;            // records dropped by the traced processes
+  uint64_t untraced_execs = 0;  // programs started that cannot load the library
+  uint64_t missed_births = 0;   // descriptors open at the end that nobody was seen to open
+  uint64_t missed_deaths = 0;   // closed, or given out again, though nobody was seen to close them
+  std::vector<std::string> missed;  // some of both, in words
+  uint64_t written = 0;         // bytes, by write(2) and its kin; at most
+  bool written_known = true;    // nobody ended in the middle of a stream's call, and there is no
+                                // Valgrind or sanitizer
+  uint64_t kernel_written = 0;  // what the kernel counted of that in the first process and those
+                                // that were waited for
+  bool heard = false;           // some process said hello
   std::vector<std::string> holes;  // in words, one each
 };
 

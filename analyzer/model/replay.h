@@ -66,6 +66,15 @@ class Replay {
   void NoteClose(const Act& act);
   void Use(const Act& act, const std::shared_ptr<Descriptor>& descriptor);
 
+  // --- replay_coverage.cc: what was seen, beside what the kernel says
+  // Bytes that the act, which has returned, gave to write(2) or its kin.
+  static uint64_t WrittenBy(const Act& act);
+  // An act that will not return (its process has ended, or a longjmp left it) may have written too.
+  void Unfinished(const Act& act);
+  // kOpenNumbers: which descriptors the kernel has, at the end of a process.
+  void CompareNumbers(const Act& act);
+  void Missed(const Process& process, int fd, uint64_t* count);
+
   // --- replay_sockets.cc
   void SocketMade(Act& act);
   void SocketpairMade(Act& act);

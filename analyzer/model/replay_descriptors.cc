@@ -128,7 +128,7 @@ std::shared_ptr<Descriptor> Replay::Add(Process& process, int fd,
                                         std::shared_ptr<Description> description, Birth birth,
                                         const Act& act, std::shared_ptr<Descriptor> from) {
   if (auto still_there = process.Find(fd)) {
-    ++m.coverage_.missed_deaths;
+    Missed(process, fd, &m.coverage_.missed_deaths);
     Remove(still_there, Death::kVanished, act);
   }
   auto descriptor = std::make_shared<Descriptor>();
@@ -323,6 +323,9 @@ void Replay::Opened(Act& act) {
     access = flags & O_ACCMODE;
   }
   auto description = NewDescription(object, access | (flags & (O_NONBLOCK | O_APPEND)), act.site());
+  if (act.call == Call::fact_new_standard) {  // libc's dup2 onto it
+    if (auto before = act.process->Find(fd)) Remove(before, Death::kReplaced, act);
+  }
   auto descriptor = Add(*act.process, fd, description, Birth::kOpened, act);
   // All of the anonymous kinds spell close-on-exec as O_CLOEXEC.
   descriptor->close_on_exec = act.op == Op::kDirOpen || (flags & O_CLOEXEC) != 0;

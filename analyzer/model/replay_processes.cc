@@ -185,6 +185,7 @@ void Replay::Hello(Act& act, uint32_t trace_id) {
     process = nullptr;
   }
   m.coverage_.heard = true;
+  if ((act.b & kHelloOwnCalls) != 0) m.coverage_.written_known = false;
   if (m.process_by_id_.size() <= trace_id) m.process_by_id_.resize(trace_id + 1 + trace_id / 2);
 
   if (process == nullptr) {
@@ -336,6 +337,9 @@ void Replay::EndProcess(Process& process, EndKind end, int status) {
   process.end = end;
   process.status = status;
   process.ended_at = m.now_;
+  for (const Thread* thread : process.threads) {
+    for (const auto& act : thread->open) Unfinished(*act);
+  }
   Rules([&](Rule& rule) { rule.WillEnd(process); });
   Site site;
   site.process = process.id;

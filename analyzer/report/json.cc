@@ -112,6 +112,8 @@ std::string WriteJson(const Report& report, const WriteOptions&) {
                       {"untraced_execs", coverage.untraced_execs},
                       {"missed_births", coverage.missed_births},
                       {"missed_deaths", coverage.missed_deaths},
+                      {"written_bytes", coverage.written},
+                      {"kernel_written_bytes", coverage.kernel_written},
                       {"holes", report.Holes()}};
   if (!report.standing.empty()) {
     json["standing"] = Json::array();

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_join.h"
+
 namespace ipctrace {
 namespace {
 
@@ -65,13 +67,21 @@ std::vector<std::string> Report::Holes() const {
     holes.push_back(Plural(coverage.untraced_execs, "program was", "programs were") +
                     " started that cannot be traced (static, set-user-ID or 32-bit)");
   }
+  const std::string missed =
+      coverage.missed.empty() ? "" : " (" + absl::StrJoin(coverage.missed, ", ") + ")";
   if (coverage.missed_births > 0) {
     holes.push_back(Plural(coverage.missed_births, "descriptor was", "descriptors were") +
-                    " used that nobody was seen to open");
+                    " open in the end that nobody was seen to open" + missed);
   }
   if (coverage.missed_deaths > 0) {
     holes.push_back(Plural(coverage.missed_deaths, "descriptor was", "descriptors were") +
-                    " closed unseen");
+                    " closed unseen" + missed);
+  }
+  if (coverage.written_known && coverage.kernel_written > coverage.written) {
+    holes.push_back("the kernel counted " + std::to_string(coverage.kernel_written) +
+                    " bytes written, of which " + std::to_string(coverage.written) +
+                    " were seen: the rest went past libc (a system call of the program's own, "
+                    "io_uring)");
   }
   for (const std::string& hole : coverage.holes) holes.push_back(hole);
   if (reason == FinishReason::kAnalyzerCut) holes.push_back("the trace ends before the run did");

@@ -27,6 +27,8 @@ enum class Op : uint8_t {
                  // result=parent's pid
   kThreadStart,  // first record of a new thread. a=pthread_t, b=creator's thread id in the trace
   kThreadEnd,    // a thread ran to its end, exited or was cancelled. a=pthread_t
+  kOpenNumbers,  // at the end of a process with one thread: which of the first 128 descriptor numbers
+                 // are open. a, b=bit n%64 of word n/64 for number n
   kStreamState,  // what a FILE* holds while its descriptor is used past it, or at fork, exec, exit.
                  // fd, a=FILE*, b=read-ahead bytes, c=pending output bytes
 
@@ -126,13 +128,15 @@ enum class Op : uint8_t {
   // --- Names ----------------------------------------------------------------------------------------------
   kUnlink,    // [Path]
   kMkfifo,    // [Path]
-  kLibrary,   // a library call that does I/O inside libc past our hooks (getaddrinfo, syslog...)
+  kLibrary,   // a library call that does I/O inside libc past our hooks (getaddrinfo, syslog...).
+              // b=bytes that it may have written to a file
 };
 
 // Flags of kHello.
 enum HelloFlags : uint64_t {
   kHelloFirst = 1,      // first process of the session
   kHelloNoProc = 2,     // /proc could not be read: [Fds] is incomplete
+  kHelloOwnCalls = 4,   // Valgrind or a sanitizer's runtime makes system calls of its own
 };
 
 enum class AnonymousKind : uint64_t {

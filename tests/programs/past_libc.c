@@ -1,0 +1,33 @@
+// Makes a system call of its own, without libc.
+#include <stdio.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+static long call(long number, long a, long b, long c) {
+  long result;
+  __asm__ volatile("syscall"
+                   : "=a"(result)
+                   : "a"(number), "D"(a), "S"(b), "d"(c)
+                   : "rcx", "r11", "memory");
+  return result;
+}
+
+int main(int argc, char **argv) {
+  int ends[2];
+  char text[5];
+  if (argc < 2 || pipe(ends) != 0) return 1;
+  if (strcmp(argv[1], "writes") == 0) {
+    call(SYS_write, ends[1], (long)"hello", 5);
+    if (read(ends[0], text, sizeof(text)) != sizeof(text)) return 1;
+  } else if (strcmp(argv[1], "opens") == 0) {
+    call(SYS_dup, 1, 0, 0);
+  } else if (strcmp(argv[1], "closes") == 0) {
+    call(SYS_close, ends[1], 0, 0);
+    return 0;
+  }
+  close(ends[0]);
+  close(ends[1]);
+  puts("done");
+  return 0;
+}
