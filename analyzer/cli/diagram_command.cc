@@ -28,8 +28,12 @@ int DiagramCommand(const Options& options) {
     cut.from = absl::ToInt64Nanoseconds(options.from);
     cut.until = absl::ToInt64Nanoseconds(options.until);
     read = diagram::ReadDiagram(options.arguments[0], cut, &drawn, &coverage);
-    if (!read.ok() && read.code() != absl::StatusCode::kDataLoss) return Fail(std::string(read.message()));
+    if (!read.ok() && read.code() != absl::StatusCode::kDataLoss)
+      return Fail(std::string(read.message()));
     diagram::Fold(&drawn);
+    if (drawn.items.empty() && !options.states)
+      return Fail(
+          "nothing of the trace is left to draw: see --connection, --process, --from and --until");
   }
 
   std::string text;
