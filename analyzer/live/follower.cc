@@ -214,17 +214,22 @@ void Follower::CollectBlobs(Stream& stream, uint64_t owner, Blobs* blobs) {
   }
 }
 
-// Blobs that came when their owner had long been entered.
-void Follower::TakeBlobs(Stream& stream) {
+// Blobs that came when their owner had long been entered. Returns what follows them (or null), in
+// the state in which it was seen not to be a published blob: a moment later it may be one.
+Record* Follower::TakeBlobs(Stream& stream, RecordState* state) {
+  *state = RecordState::kEmpty;
   while (Record* record = Next(stream)) {
     uint32_t head = LoadHead(record);
-    if (!Published(HeadState(head)) || !IsBlob(head)) return;
+    *state = HeadState(head);
+    if (!Published(*state) || !IsBlob(head)) return record;
     const auto& piece = *reinterpret_cast<const BlobRecord*>(record);
     for (Open& open : stream.open) {
       if (piece.owner == static_cast<uint32_t>(open.seq)) AddPiece(piece, &open.later);
     }
     ++stream.next;
+    *state = RecordState::kEmpty;
   }
+  return nullptr;
 }
 
 // A record is complete, and its blobs go on to the end of the last chunk that is known: there may
@@ -254,9 +259,8 @@ bool Follower::Peek(Stream& stream, uint64_t now, uint64_t* bound) {
   // blobs and all that its signal handlers did are there.
   RecordState top = RecordState::kEmpty;
   if (!stream.open.empty()) top = HeadState(LoadHead(stream.open.back().record));
-  TakeBlobs(stream);
-  Record* record = Next(stream);
-  RecordState state = record == nullptr ? RecordState::kEmpty : HeadState(LoadHead(record));
+  RecordState state;
+  Record* record = TakeBlobs(stream, &state);
   if (state > RecordState::kAbandoned || top > RecordState::kAbandoned) {
     broken_ = true;
     return false;

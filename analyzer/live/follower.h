@@ -115,7 +115,7 @@ class Follower {
     return index < kRecordsPerChunk ? &stream.here->records[index] : Find(stream, seq, nullptr);
   }
   Record* Find(Stream& stream, uint64_t seq, Chunk** chunk);
-  void TakeBlobs(Stream& stream);
+  Record* TakeBlobs(Stream& stream, RecordState* state);
   // Finds the next event of the stream. False: none now; `bound` is lowered where one may yet come
   // with an earlier time than the horizon.
   bool Peek(Stream& stream, uint64_t now, uint64_t* bound);
