@@ -1,6 +1,7 @@
 // Sockets: births, addresses, and bytes with what travels beside them.
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 
 #include "preload/descriptor_facts.h"
@@ -143,6 +144,13 @@ INTERPOSE(setsockopt)(int fd, int level, int name, const void* value, socklen_t 
   act->b = static_cast<uint32_t>(name);
   if (!act.lost() && value != nullptr && length != 0 && Readable(value, length < 8 ? length : 8)) {
     memcpy(&act->c, value, length < 8 ? length : 8);
+    // A time has two halves: that it is not zero may be in the other one.
+    timeval time;
+    bool is_time = level == SOL_SOCKET && (name == SO_RCVTIMEO || name == SO_SNDTIMEO);
+    if (is_time && length >= sizeof(time) && Readable(value, sizeof(time))) {
+      memcpy(&time, value, sizeof(time));
+      act->c = static_cast<uint64_t>(time.tv_sec) * 1'000'000 + static_cast<uint64_t>(time.tv_usec);
+    }
   }
   act.Enter();
   return act.Leave(REAL(setsockopt)(fd, level, name, value, length));

@@ -1,4 +1,5 @@
 // Streams' births and ends, positions and buffers; popen.
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 
@@ -157,11 +158,15 @@ INTERPOSE(rewind)(FILE* stream) {
   act->a = reinterpret_cast<uint64_t>(stream);
   RecordPending(act, stream);
   act.Enter();
+  // It returns nothing: that it failed, only errno says.
+  const int before = errno;
+  errno = 0;
   REAL(rewind)(stream);
-  if (act.Return(0)) {
+  if (act.Return(errno == 0 ? 0 : -1)) {
     const uint64_t after = Pending(stream);
     act->b = pending > after ? pending - after : 0;
   }
+  if (errno == 0) errno = before;
   act.Done();
 }
 

@@ -126,6 +126,9 @@ INTERPOSE(pthread_mutex_lock)(pthread_mutex_t* mutex) {
   Act act(Call::pthread_mutex_lock, -1);
   act->a = reinterpret_cast<uint64_t>(mutex);
   act->b = static_cast<uint32_t>(mutex->__data.__owner);
+  // glibc's own bit for PTHREAD_PROCESS_SHARED: then the memory may be the owner's too.
+  constexpr int kShared = 128;
+  act->c = (mutex->__data.__kind & kShared) != 0;
   act.Enter();
   return act.LeaveError(REAL(pthread_mutex_lock)(mutex));
 }

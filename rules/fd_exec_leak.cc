@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 #include <vector>
@@ -91,9 +92,14 @@ class FdExecLeak : public Rule {
     return Uses(descriptor) > (candidate == candidates_.end() ? 0 : candidate->second.uses_before);
   }
 
+  // A use of the descriptor, or of what was made of it after the exec. A duplicate from before is
+  // another one: `dup2(pipe[1], 1)` is used, and pipe[1] was forgotten.
   void Acquit(const Descriptor& descriptor) {
+    Nanos made = std::numeric_limits<Nanos>::max();
     for (const Descriptor* each = &descriptor; each != nullptr; each = each->from.get()) {
-      candidates_.erase(each->id);
+      auto it = candidates_.find(each->id);
+      if (it != candidates_.end() && made >= it->second.exec.time) candidates_.erase(it);
+      made = each->born.time;
     }
   }
 
@@ -128,7 +134,7 @@ class FdExecLeak : public Rule {
       const Descriptor& origin = OriginOf(*descriptor);
       if (origin.birth == Birth::kReceived) continue;
       if (IsNamed(process, fd)) continue;
-      if (WasPlaced(*descriptor) || OpenedByShell(*descriptor)) continue;
+      if (WasPlaced(*descriptor)) continue;
       if (!Matters(*descriptor->object())) continue;
       Candidate candidate;
       candidate.descriptor = descriptor;
@@ -148,12 +154,6 @@ class FdExecLeak : public Rule {
       if (each->birth != Birth::kInherited) return false;
     }
     return false;
-  }
-
-  // A script's `exec 3>log` is for the commands that follow.
-  static bool OpenedByShell(const Descriptor& descriptor) {
-    const Descriptor& origin = OriginOf(descriptor);
-    return IsShell(*origin.process, origin.born.time);
   }
 
   static bool Matters(const Object& object) {
@@ -210,6 +210,9 @@ class FdExecLeak : public Rule {
     for (const Candidate* each : leaked) {
       AddSteps(finding.story, LifeOf(model(), each->descriptor));
       for (uint64_t id : SubjectsOf(*each->descriptor)) AddSubject(finding.subjects, id);
+      // Where the parent itself forgot to close it, that is the mistake.
+      const auto& from = each->descriptor->from;
+      if (from != nullptr) AddSubject(finding.subjects, from->id);
     }
     // Whose mistake it is: that of the program that ran the other.
     bool installed = process.parent != nullptr && descriptor.birth == Birth::kInherited
@@ -225,7 +228,7 @@ class FdExecLeak : public Rule {
 };
 
 REGISTER_RULE(FdExecLeak, "fd-exec-leak", Severity::kWarning,
-              {"pipe-no-eof", "pipe-full-deadlock", "ipc-deadlock"});
+              {"pipe-no-eof", "pipe-full-deadlock", "ipc-deadlock", "fd-leak", "socket-conn-leak"});
 
 }  // namespace
 }  // namespace ipctrace

@@ -128,7 +128,12 @@ class FdLeak : public Rule {
     for (const auto& [fd, descriptor] : process.table) {
       if (!WasOpened(*descriptor) || descriptor->survived_exec || descriptor->born.stack == 0)
         continue;
-      if (descriptor->usage.passed > 0 && !descriptor->usage.Used()) continue;
+      // Handed on, to a program that was started with it. But a dup that was only put back in its
+      // old place (dup2) has done its work.
+      if (descriptor->usage.passed > 0 && !descriptor->usage.Used() &&
+          descriptor->birth != Birth::kDuplicated) {
+        continue;
+      }
       const Object* object = descriptor->object().get();
       if (HasReason(*descriptor)) continue;
       if (std::find(watched.begin(), watched.end(), object) != watched.end()) continue;

@@ -40,8 +40,8 @@ class FdNotOpen : public Rule {
         if (act.call == Call::dup) Check(act, act.fd);
         return;
       case Op::kDup2:
-        // A shell does what its script says.
-        if (!IsShell(*act.process, act.enter)) Check(act, act.fd);
+        // An installed program does with the numbers what it was told: `sh -c "ls >&7"`.
+        if (!IsInstalled(*act.process, act.enter)) Check(act, act.fd);
         return;
       case Op::kTransfer:
         Check(act, act.fd);

@@ -1,7 +1,8 @@
 // io-seek-on-stream: positions on what has none: a pipe, a FIFO, a socket.
 //
-// A program that was started with its descriptor, or opened a FIFO by name, cannot know what it has
-// got and may well try: that is worth a note. On a pipe or socket of its own making it knows.
+// A program that was started with its descriptor, or opened by name a FIFO that somebody else made,
+// cannot know what it has got and may well try: that is worth a note. On a pipe, socket or FIFO of
+// its own making it knows.
 #include <errno.h>
 #include <unistd.h>
 
@@ -32,7 +33,8 @@ class IoSeekOnStream : public Rule {
     const Object& object = *descriptor.object();
     if (!object.IsPipe() && object.kind != ObjectKind::kSocket) return;
     if (CountRepetition(act.stack)) return;
-    bool own = !descriptor.survived_exec && !FromOutside(descriptor) && object.path.empty();
+    bool own = !descriptor.survived_exec && !FromOutside(descriptor) &&
+               (object.path.empty() || object.made_here);
     Finding finding;
     finding.site = act.site();
     finding.message = absl::StrCat(Named(*act.process), " called ", NameOf(act.call), " on fd ",

@@ -17,6 +17,8 @@ class IpcDeadlock : public Rule {
 
   void DidDeadlock(const Deadlock& deadlock) override {
     for (const Cycle& cycle : CyclesOf(deadlock)) {
+      // A mutex is process-fork-threads' affair.
+      if (cycle.at.goal == Goal::kNever) continue;
       if (cycle.kind == CycleKind::kOther && reported_.insert(cycle.waits[0].thread->id).second) {
         Tell(cycle);
       }
@@ -26,23 +28,58 @@ class IpcDeadlock : public Rule {
  private:
   static std::string Fix(const Cycle& cycle) {
     size_t reads = 0, writes = 0, locks = 0, ends = 0;
-    bool wrote_before = false, socket = false;
+    bool wrote_before = false, socket = false, opens = false;
+    const Wait *accepts = nullptr, *client = nullptr;
     for (const Wait& wait : cycle.waits) {
       if (wait.act->op == Op::kLockFile) {
         ++locks;
-      } else if (wait.object == nullptr) {
-        ++ends;
-      } else if (wait.wants_space) {
-        ++writes;
-      } else {
-        ++reads;
-        socket |= wait.object->kind == ObjectKind::kSocket;
-        if (wait.act->descriptor != nullptr) {
-          wrote_before |= wait.act->descriptor->usage.writes > 0;
-        }
+        continue;
+      }
+      switch (wait.goal) {
+        case Goal::kEnd:
+        case Goal::kNever:
+          ++ends;
+          break;
+        case Goal::kSpace:
+          ++writes;
+          break;
+        case Goal::kAccepted:
+          accepts = &wait;
+          break;
+        case Goal::kClient:
+          client = &wait;
+          break;
+        case Goal::kOtherSide:
+          opens = true;
+          break;
+        case Goal::kData:
+          ++reads;
+          socket |= wait.object->kind == ObjectKind::kSocket;
+          if (wait.act->descriptor != nullptr) {
+            wrote_before |= wait.act->descriptor->usage.writes > 0;
+          }
       }
     }
     std::string at = absl::StrCat(CallText(cycle.at), " of ", Named(*cycle.at.thread->process));
+    if (opens) {
+      return "Open the FIFOs in the same order in both processes: each open waits until the other "
+             "side of that FIFO is opened";
+    }
+    if (accepts != nullptr) {
+      return absl::StrCat(
+          "Accept the connection before waiting for anything that its client does "
+          "after ",
+          CallText(*accepts));
+    }
+    if (client != nullptr && client->object->socket.stream()) {
+      return absl::StrCat("Let the client go on and connect before ", CallText(*client), " of ",
+                          Named(*client->thread->process));
+    }
+    if (client != nullptr) {
+      return absl::StrCat("Send what ", CallText(*client), " of ", Named(*client->thread->process),
+                          " waits for, or give it a timeout (poll, SO_RCVTIMEO): a datagram may "
+                          "be lost");
+    }
     if (locks > 0) {
       return "Take the locks in the same order everywhere, or let go of one before asking for the "
              "next";

@@ -93,9 +93,21 @@ class ProcessForkThreads : public Rule {
     if (it->second.hang.process == 0) children_.erase(it);
   }
 
+  void DidDeadlock(const Deadlock& deadlock) override {
+    for (const Wait& wait : deadlock.waits) {
+      auto it = children_.find(wait.thread->process);
+      if (wait.goal != Goal::kNever || it == children_.end() || it->second.hangs) continue;
+      Child& child = it->second;
+      child.hangs = true;
+      child.hang = wait.act->site();
+      Report(Severity::kError, Hang(child));
+    }
+  }
+
   void DidFinish() override {
     for (auto& [process, child] : children_) {
       if (process->alive()) NoteHang(child);
+      if (child.hangs) continue;
       if (child.hang.process != 0 && CutShort(model())) Report(Severity::kError, Hang(child));
     }
   }
@@ -105,6 +117,7 @@ class ProcessForkThreads : public Rule {
     const Process* process = nullptr;
     size_t others = 0;  // threads of its parent that it does not have
     bool told = false;
+    bool hangs = false;  // proved, and told
     Site hang;
     Op hang_op = Op::kNone;
   };

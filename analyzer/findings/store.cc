@@ -78,7 +78,7 @@ void FindingStore::Add(Finding finding) {
   by_stacks_[std::string(finding.rule)].try_emplace(pair, it->second);
   Merged& merged = merged_[it->second];
   if (merged.occurrences.size() < kMaxOccurrences) {
-    merged.occurrences.push_back({finding.subjects, finding.count});
+    merged.occurrences.push_back({finding.subjects, finding.severity, finding.count});
   } else {
     merged.repetitions += finding.count;
   }
@@ -105,13 +105,18 @@ bool FindingStore::SameStack(uint32_t stack_a, uint32_t stack_b) {
 std::vector<FindingStore::Resolved> FindingStore::Resolve() const {
   absl::flat_hash_map<std::string, const RuleInfo*> info;
   for (const RuleInfo& rule : *rules_) info.emplace(std::string(rule.id), &rule);
-  absl::flat_hash_map<std::string, absl::flat_hash_set<uint64_t>> subjects;  // by rule
+  // By rule; and of those, what more than a note is about. A mistake does not yield to advice.
+  absl::flat_hash_map<std::string, absl::flat_hash_set<uint64_t>> all, loud;
   for (const Merged& merged : merged_) {
-    auto& of_rule = subjects[std::string(merged.first.front().rule)];
-    for (const Occurrence& o : merged.occurrences)
-      of_rule.insert(o.subjects.begin(), o.subjects.end());
+    const std::string rule(merged.first.front().rule);
+    for (const Occurrence& o : merged.occurrences) {
+      all[rule].insert(o.subjects.begin(), o.subjects.end());
+      if (o.severity > Severity::kNote) loud[rule].insert(o.subjects.begin(), o.subjects.end());
+    }
   }
-  const auto yields = [&](std::string_view rule, const std::vector<uint64_t>& own) {
+  const auto yields = [&](std::string_view rule, Severity severity,
+                          const std::vector<uint64_t>& own) {
+    const auto& subjects = severity > Severity::kNote ? loud : all;
     const auto it = info.find(std::string(rule));
     if (it == info.end()) return false;
     for (const std::string_view stronger : it->second->yields_to) {
@@ -128,12 +133,12 @@ std::vector<FindingStore::Resolved> FindingStore::Resolve() const {
   for (const Merged& merged : merged_) {
     const std::string_view rule = merged.first.front().rule;
     int64_t count = 0;
-    for (const Occurrence& o : merged.occurrences) count += yields(rule, o.subjects) ? 0 : o.count;
+    for (const Occurrence& o : merged.occurrences) count += yields(rule, o.severity, o.subjects) ? 0 : o.count;
     if (count == 0) continue;
     // The most severe of those that stay speaks; of equals, the first.
     const Finding* speaker = nullptr;
     for (const Finding& finding : merged.first) {
-      if (yields(rule, finding.subjects)) continue;
+      if (yields(rule, finding.severity, finding.subjects)) continue;
       if (speaker == nullptr || finding.severity > speaker->severity) speaker = &finding;
     }
     if (speaker == nullptr) speaker = &merged.first.front();

@@ -38,6 +38,7 @@ class FindingStore : public FindingSink {
   // One occurrence of a merged finding.
   struct Occurrence {
     std::vector<uint64_t> subjects;
+    Severity severity = Severity::kNote;
     int64_t count;
   };
   struct Merged {

@@ -1,5 +1,6 @@
 #include "analyzer/model/cycles.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -7,6 +8,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "analyzer/model/story.h"
+#include "analyzer/model/waits.h"
 
 namespace ipctrace {
 namespace {
@@ -122,14 +124,14 @@ class Graph {
 
 bool Reads(const Graph& graph, const Thread* thread, const Object* object) {
   for (const Wait* wait : graph.WaitsOf(thread)) {
-    if (wait->wants_data && wait->object.get() == object) return true;
+    if (wait->goal == Goal::kData && wait->object.get() == object) return true;
   }
   return false;
 }
 
 bool WantsSpace(const Graph& graph, const Thread* thread) {
   for (const Wait* wait : graph.WaitsOf(thread)) {
-    if (wait->wants_space) return true;
+    if (wait->goal == Goal::kSpace) return true;
   }
   return false;
 }
@@ -141,7 +143,8 @@ bool HasWrittenAll(const Graph& graph, const Process& process, const Descriptor&
     for (const Wait* wait : graph.WaitsOf(thread)) {
       if (WaitsForAnEnd(*wait->act)) continue;
       const auto& reading = wait->act->descriptor;
-      if (!wait->wants_data || reading == nullptr || !HasEnds(*reading->object())) return false;
+      if (wait->goal != Goal::kData || reading == nullptr || !HasEnds(*reading->object()))
+        return false;
       if (reading->usage.first && reading->usage.first->time < copy.usage.last->time) return false;
       if (wait->act->enter < copy.usage.last->time) return false;
     }
@@ -200,7 +203,7 @@ bool IsUseless(const Graph& graph, const Wait& wait, const Descriptor& copy) {
 }
 
 bool LacksEof(const Graph& graph, const Wait& wait) {
-  if (!wait.wants_data || wait.object == nullptr || !HasEnds(*wait.object)) return false;
+  if (wait.goal != Goal::kData || wait.object == nullptr || !HasEnds(*wait.object)) return false;
   if (wait.copies.empty()) return false;
   return std::all_of(wait.copies.begin(), wait.copies.end(), [&](const auto& copy) {
     return copy != nullptr && IsUseless(graph, wait, *copy);
@@ -213,7 +216,7 @@ bool ReaderIsStuckToo(const Graph& graph, const Wait& wait) {
     if (copy == nullptr) continue;
     for (const Thread* thread : copy->process->threads) {
       for (const Wait* other : graph.WaitsOf(thread)) {
-        if (other->wants_space && other->object != wait.object) return true;
+        if (other->goal == Goal::kSpace && other->object != wait.object) return true;
       }
     }
   }
@@ -221,7 +224,7 @@ bool ReaderIsStuckToo(const Graph& graph, const Wait& wait) {
 }
 
 bool BlocksOnFullPipe(const Graph& graph, const Wait& wait) {
-  return wait.wants_space && wait.object != nullptr && HasEnds(*wait.object) &&
+  return wait.goal == Goal::kSpace && wait.object != nullptr && HasEnds(*wait.object) &&
          !ReaderIsStuckToo(graph, wait);
 }
 
@@ -235,7 +238,21 @@ std::string ThreadName(const Wait& wait) {
   return name;
 }
 
-std::string Goal(const Wait& wait) {
+std::string GoalText(const Wait& wait) {
+  if (wait.goal == Goal::kOtherSide) {
+    const std::string* path = wait.act->Blob(BlobTag::kPath);
+    bool reads = (OpenFlags(*wait.act) & O_ACCMODE) == O_RDONLY;
+    return absl::StrCat("for somebody to open the FIFO \"", path != nullptr ? path->c_str() : "",
+                        "\" for ", reads ? "writing" : "reading");
+  }
+  if (wait.goal == Goal::kNever) return "for a mutex whose owner was not forked with it";
+  if (wait.goal == Goal::kClient) {
+    return absl::StrCat(wait.object->socket.stream() ? "for a client of " : "for a message to ",
+                        Describe(*wait.object));
+  }
+  if (wait.goal == Goal::kAccepted) {
+    return absl::StrCat("for ", Describe(*wait.object), " to accept the connection");
+  }
   if (wait.joins != nullptr) return absl::StrCat("for thread ", wait.joins->tid, " to end");
   if (wait.object == nullptr) {
     std::vector<std::string> children;
@@ -244,12 +261,13 @@ std::string Goal(const Wait& wait) {
   }
   if (wait.act->op == Op::kLockFile)
     return absl::StrCat("for the lock on ", Describe(*wait.object));
-  if (wait.wants_space) return absl::StrCat("for room in ", Describe(*wait.object));
+  if (wait.goal == Goal::kSpace) return absl::StrCat("for room in ", Describe(*wait.object));
   return absl::StrCat("for data in ", Describe(*wait.object));
 }
 
 std::string HeldBy(const Wait& wait) {
-  if (wait.object == nullptr) return "";
+  // Whoever there is could: nobody holds anything.
+  if (wait.object == nullptr || wait.goal == Goal::kClient) return "";
   std::vector<std::string> holders;
   for (const auto& copy : wait.copies) {
     if (copy == nullptr || wait.act->op == Op::kLockFile) continue;
@@ -258,9 +276,10 @@ std::string HeldBy(const Wait& wait) {
   if (holders.empty()) {
     for (const Process* process : wait.holders) holders.push_back(Describe(*process));
   }
-  const char* end = !wait.object->IsPipe() ? wait.act->op == Op::kLockFile ? "" : "other end "
-                    : wait.wants_space     ? "read end "
-                                           : "write end ";
+  const char* end = wait.goal == Goal::kAccepted ? "listening socket "
+                    : !wait.object->IsPipe()     ? wait.act->op == Op::kLockFile ? "" : "other end "
+                    : wait.goal == Goal::kSpace  ? "read end "
+                                                 : "write end ";
   return absl::StrCat("← ", end, "held by ", Enumerate(holders));
 }
 
@@ -273,13 +292,14 @@ size_t Width(const std::string& text) {
 }  // namespace
 
 std::string CallText(const Wait& wait) {
+  if (wait.act->op == Op::kExit) return "exit";
   std::string name = CallName(wait.act->call);
   if (wait.act->fd >= 0) absl::StrAppend(&name, "(", wait.act->fd, ")");
   return name;
 }
 
 std::string WaitText(const Wait& wait) {
-  return absl::StrCat(ThreadName(wait), " waits in ", CallText(wait), " ", Goal(wait));
+  return absl::StrCat(ThreadName(wait), " waits in ", CallText(wait), " ", GoalText(wait));
 }
 
 std::vector<std::string> Picture(const std::vector<Wait>& waits) {
@@ -287,8 +307,8 @@ std::vector<std::string> Picture(const std::vector<Wait>& waits) {
   std::vector<std::vector<std::string>> rows;
   for (const Wait& wait : waits) {
     if (rows.size() == kMostRows) break;
-    rows.push_back(
-        {ThreadName(wait), absl::StrCat("waits in ", CallText(wait)), Goal(wait), HeldBy(wait)});
+    rows.push_back({ThreadName(wait), absl::StrCat("waits in ", CallText(wait)), GoalText(wait),
+                    HeldBy(wait)});
   }
   size_t width[4] = {};
   for (const auto& row : rows) {
@@ -351,14 +371,34 @@ std::vector<Cycle> CyclesOf(const Deadlock& deadlock) {
   return cycles;
 }
 
+namespace {
+
+// Where the program waits. What exit writes out has no line of its own: that is where exit was
+// called or, at the end of main, where the stream was last used.
+Site PlaceOf(const Wait& wait) {
+  if (wait.act->op != Op::kExit) return wait.act->site();
+  for (const auto& act : wait.thread->open) {
+    if (act->op == Op::kExitBegin && act->stack != 0) return act->site();
+  }
+  for (const auto& [address, stream] : wait.act->process->streams) {
+    auto descriptor = stream->descriptor.lock();
+    if (stream->pending > 0 && descriptor != nullptr && descriptor->object() == wait.object) {
+      return stream->last_use;
+    }
+  }
+  return wait.act->site();
+}
+
+}  // namespace
+
 Site SiteOf(const Cycle& cycle) {
   auto foreign = [](const Wait& wait) {
     return wait.act->descriptor != nullptr ? wait.act->descriptor->survived_exec
                                            : wait.thread->process->execed && wait.object != nullptr;
   };
-  if (!foreign(cycle.at)) return cycle.at.act->site();
+  if (!foreign(cycle.at)) return PlaceOf(cycle.at);
   for (const Wait& wait : cycle.waits) {
-    if (wait.thread->process != cycle.at.thread->process && !foreign(wait)) return wait.act->site();
+    if (wait.thread->process != cycle.at.thread->process && !foreign(wait)) return PlaceOf(wait);
   }
   const auto& descriptor = cycle.at.act->descriptor;
   if (descriptor != nullptr && descriptor->exec_site.stack != 0) return descriptor->exec_site;
@@ -398,7 +438,7 @@ std::vector<Step> StoryOf(const Model& model, const Cycle& cycle) {
         if (copy != nullptr) AddSteps(story, LifeOf(model, copy));
       }
     }
-    AddSteps(story, {StepAt(WaitText(wait), wait.act->site())});
+    AddSteps(story, {StepAt(WaitText(wait), PlaceOf(wait))});
   }
   return story;
 }

@@ -54,7 +54,14 @@ struct SocketInfo {
   std::string local, peer;  // "127.0.0.1:80", "[::1]:80", a path, "@abstract"; empty: none
   std::weak_ptr<Object> other_end;  // the peer socket where it is in the run
   std::weak_ptr<Object> listener;   // the listener that accepted it
+  // A stream socket that has connected: in whose queue it waited to be accepted. Where that has
+  // happened in the run, other_end is known too.
+  std::weak_ptr<Object> queued_on;
   bool accepted = false;
+  // bind() gave it an address of the program's choice, by which others may know it. Else the kernel
+  // chose one.
+  bool named = false;
+  bool unlinked = false;  // its path is gone, and nobody can connect to it any more
   bool reuse_address = false;
   bool shut_read = false, shut_write = false;  // own shutdown()
   int backlog = 0;
@@ -106,6 +113,7 @@ struct Object {
   // Somebody who is not traced may hold it too (inherited from outside the run, a named FIFO's
   // or listener's clients, a static program, a descriptor sent away).
   bool outside = false;
+  bool made_here = false;  // a FIFO with a name: a process of the run made it
   // Live descriptions of it, weak: they own the object, not the reverse. Use Holders().
   std::vector<Description*> descriptions;
 

@@ -53,6 +53,49 @@ std::shared_ptr<Object> Model::FindObject(uint64_t device, uint64_t inode) const
   return it == objects_.end() ? nullptr : it->second.lock();
 }
 
+namespace {
+
+// As it is compared: "./a" is "a".
+std::string FifoName(const std::string& path) {
+  size_t begin = 0;
+  while (path.compare(begin, 2, "./") == 0) begin += 2;
+  return path.substr(begin);
+}
+
+template <typename Map>
+std::shared_ptr<Object> Live(const Map& map, const std::string& key) {
+  auto it = map.find(key);
+  auto object = it == map.end() ? nullptr : it->second.lock();
+  return object == nullptr || object->descriptions.empty() ? nullptr : object;
+}
+
+}  // namespace
+
+bool Model::MadeFifo(const std::string& path) const { return fifos_.contains(FifoName(path)); }
+
+std::shared_ptr<Object> Model::FindListener(const std::string& address) const {
+  auto listens = [](const std::shared_ptr<Object>& object) {
+    return object != nullptr && object->socket.state == SocketState::kListening;
+  };
+  if (auto exact = Live(listeners_, address); listens(exact)) return exact;
+  std::string port = address.substr(std::min(address.size(), address.rfind(':')));
+  for (const char* any : {"0.0.0.0", "[::]"}) {
+    auto object = port.empty() ? nullptr : Live(listeners_, any + port);
+    if (listens(object)) return object;
+  }
+  return nullptr;
+}
+
+std::shared_ptr<Object> Model::FindBound(const std::string& address) const {
+  if (auto exact = Live(bound_, address)) return exact;
+  std::string port = address.substr(std::min(address.size(), address.rfind(':')));
+  for (const char* any : {"0.0.0.0", "[::]"}) {
+    if (port.empty()) break;
+    if (auto object = Live(bound_, any + port)) return object;
+  }
+  return nullptr;
+}
+
 Process* Model::AddProcess(uint32_t id, int32_t pid) {
   owned_processes_.push_back(std::make_unique<Process>());
   Process* process = owned_processes_.back().get();
@@ -197,6 +240,8 @@ void Model::Leave(const Event& event) {
   auto it = std::find_if(thread->open.rbegin(), thread->open.rend(),
                          [&](const auto& act) { return act->seq == event.seq; });
   if (it == thread->open.rend()) return;
+  // Nobody returns from exit. While it writes out what the streams hold, the thread is in it.
+  if ((*it)->op == Op::kExit && (*it)->process->alive()) return;
   std::unique_ptr<Act> act = std::move(*it);
   thread->open.erase(std::next(it).base());
   act->leave = event.time;
@@ -515,7 +560,17 @@ void Replay::Leave(Act& act) {
     case Op::kMutexLock:
     case Op::kUnsafe:
     case Op::kUnlink:
+      if (const std::string* path = act.Blob(BlobTag::kPath); path != nullptr && !act.failed()) {
+        auto listener = m.listeners_.find(path->c_str());
+        auto object = listener == m.listeners_.end() ? nullptr : listener->second.lock();
+        if (object != nullptr) object->socket.unlinked = true;
+      }
+      return;
     case Op::kMkfifo:
+      if (const std::string* path = act.Blob(BlobTag::kPath); path != nullptr && !act.failed()) {
+        m.fifos_.insert(FifoName(path->c_str()));
+      }
+      return;
     case Op::kLibrary:
       return;
   }

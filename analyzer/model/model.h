@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "analyzer/events/event.h"
 #include "analyzer/model/entities.h"
 #include "analyzer/model/rule.h"
@@ -56,6 +57,15 @@ class Model {
   const absl::flat_hash_map<int32_t, Process*>& alive() const { return alive_; }
   // Live objects with this kernel identity; null if none.
   std::shared_ptr<Object> FindObject(uint64_t device, uint64_t inode) const;
+
+  // Whether a process of the run has made the FIFO of this name.
+  bool MadeFifo(const std::string& path) const;
+  // Live, by its address: a listener; or another socket that is bound. Null if none is known.
+  std::shared_ptr<Object> FindListener(const std::string& address) const;
+  std::shared_ptr<Object> FindBound(const std::string& address) const;
+  // When the run last wrote to where others can read it: a file, a terminal, a peer that is not in
+  // the run. What the kernel has thought up since then, a port say, nobody outside can know.
+  Nanos told_outside() const { return told_outside_; }
 
   Nanos now() const { return now_; }
   const Coverage& coverage() const { return coverage_; }
@@ -112,6 +122,9 @@ class Model {
   absl::flat_hash_map<std::pair<uint64_t, uint64_t>, std::weak_ptr<Object>> objects_;  // dev, inode
   absl::flat_hash_map<std::string, std::weak_ptr<Object>> ends_;       // "local|peer" of sockets
   absl::flat_hash_map<std::string, std::weak_ptr<Object>> listeners_;  // by address
+  absl::flat_hash_map<std::string, std::weak_ptr<Object>> bound_;      // datagram sockets, likewise
+  absl::flat_hash_set<std::string> fifos_;  // made by the run: their names
+  Nanos told_outside_ = -1;
   // AF_UNIX clients that connected and are not accepted yet, by the listener's address.
   absl::flat_hash_map<std::string, std::deque<std::weak_ptr<Object>>> unix_queue_;
 };

@@ -60,6 +60,7 @@ class Replay {
   // Bytes came out of, or went into, what a descriptor refers to.
   void MovedIn(const Act& act, const std::shared_ptr<Descriptor>& from, uint64_t bytes);
   void MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uint64_t bytes);
+  bool LeavesTheRun(const Act& act, const Object& object) const;
   void FileLocked(const Act& act);
   // Calls that failed because the number is closed (and poll's POLLNVAL): Descriptor::late.
   void NoteLate(const Act& act);
@@ -111,6 +112,8 @@ std::vector<T> EntriesOf(const std::string& bytes) {
   std::memcpy(entries.data(), bytes.data(), entries.size() * sizeof(T));
   return entries;
 }
+// What a socket address says: "127.0.0.1:80", "[::1]:80", a path, "@abstract"; empty: nothing.
+std::string AddressOf(const std::string* bytes);
 // The FdFacts of an act.
 std::vector<FdFact> Facts(const Act& act);
 ObjectKind KindOf(uint32_t mode);

@@ -281,6 +281,30 @@ void Replay::MovedIn(const Act& act, const std::shared_ptr<Descriptor>& from, ui
   queue->last_reader = act.process->id;
 }
 
+// Whether somebody who is not in the run can read what is written there.
+bool Replay::LeavesTheRun(const Act& act, const Object& object) const {
+  if (object.outside) return true;
+  switch (object.kind) {
+    case ObjectKind::kPipe:
+    case ObjectKind::kAnonymous:
+    case ObjectKind::kEpoll:
+      return false;
+    case ObjectKind::kFifo:
+      return !object.made_here;
+    case ObjectKind::kDevice:
+      return object.path != "/dev/null";
+    case ObjectKind::kSocket: {
+      const SocketInfo& socket = object.socket;
+      if (socket.other_end.lock() != nullptr || socket.queued_on.lock() != nullptr) return false;
+      if (socket.stream()) return true;
+      std::string to = AddressOf(act.Blob(BlobTag::kPeer));
+      return m.FindBound(to.empty() ? socket.peer : to) == nullptr;
+    }
+    default:
+      return true;
+  }
+}
+
 void Replay::MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uint64_t bytes) {
   if (to == nullptr) return;
   to->usage.write_bytes += bytes;
@@ -293,6 +317,7 @@ void Replay::MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uin
     other_end = object.socket.other_end.lock();
     queue = other_end != nullptr ? &other_end->socket.incoming : &object.socket.outgoing;
   }
+  if (LeavesTheRun(act, object)) m.told_outside_ = m.now_;
   if (queue == nullptr) return;
   queue->written += bytes;
   Note(act, &queue->last_write);
@@ -312,6 +337,9 @@ void Replay::Opened(Act& act) {
   std::shared_ptr<Object> object = ObjectOf(fact, act.site());
   const std::string* path = act.Blob(BlobTag::kPath);
   if (path != nullptr && object->path.empty()) object->path = path->c_str();
+  if (object->kind == ObjectKind::kFifo && path != nullptr) {
+    object->made_here |= m.MadeFifo(path->c_str());
+  }
   int flags = static_cast<int>(act.op == Op::kOpen ? act.a : act.b);
   int access = O_RDONLY;
   if (act.op == Op::kAnonymous) {

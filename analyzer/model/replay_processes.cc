@@ -44,6 +44,13 @@ const Act* OpenExec(const Process& process) {
   return nullptr;
 }
 
+// A process of which only its parent's word was known gets its id; so does all that it has.
+void Identify(Process& process, uint32_t id) {
+  process.id = id;
+  for (auto& [fd, descriptor] : process.table) descriptor->process_id = id;
+  for (auto& [address, stream] : process.streams) stream->process_id = id;
+}
+
 }  // namespace
 
 void Replay::ForkEntered(const Act& act) {
@@ -94,11 +101,10 @@ void Replay::ChildStart(Act& act) {
   Process* child = m.alive_.contains(pid) ? m.alive_[pid] : nullptr;
   if (child != nullptr && child->alive() && !child->traced && child->parent == parent) {
     // The parent's fork returned first and made a stand-in.
-    child->id = id;
+    Identify(*child, id);
     child->traced = true;
     if (m.process_by_id_.size() <= id) m.process_by_id_.resize(id + 1 + id / 2);
     m.process_by_id_[id] = child;
-    for (auto& [fd, descriptor] : child->table) descriptor->process_id = id;
     if (it != m.forks_.end()) m.forks_.erase(it);
     if (m.stacks_ != nullptr) m.stacks_->CopyModules(parent_id, id);
     return;
@@ -217,7 +223,7 @@ void Replay::Hello(Act& act, uint32_t trace_id) {
 
   // The same process, a new program.
   m.process_by_id_[trace_id] = process;
-  if (process->id == 0) process->id = trace_id;
+  if (process->id == 0) Identify(*process, trace_id);
   process->traced = true;
   process->execed = true;
   const Act* exec = OpenExec(*process);

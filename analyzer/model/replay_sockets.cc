@@ -20,6 +20,18 @@
 namespace ipctrace {
 namespace {
 
+FdFact FactOf(const Act& act, int fd) {
+  for (const FdFact& fact : Facts(act)) {
+    if (fact.fd == fd) return fact;
+  }
+  FdFact none{};
+  none.fd = fd;
+  none.mode = S_IFSOCK;
+  return none;
+}
+
+}  // namespace
+
 std::string AddressOf(const std::string* bytes) {
   sa_family_t family;
   if (bytes == nullptr || bytes->size() < sizeof(family)) return "";
@@ -49,18 +61,6 @@ std::string AddressOf(const std::string* bytes) {
   }
   return "";
 }
-
-FdFact FactOf(const Act& act, int fd) {
-  for (const FdFact& fact : Facts(act)) {
-    if (fact.fd == fd) return fact;
-  }
-  FdFact none{};
-  none.fd = fd;
-  none.mode = S_IFSOCK;
-  return none;
-}
-
-}  // namespace
 
 void Replay::SocketMade(Act& act) {
   if (act.failed()) return;
@@ -103,7 +103,10 @@ void Replay::Bound(Act& act) {
   SocketInfo& socket = act.descriptor->object()->socket;
   if (socket.state == SocketState::kNew) socket.state = SocketState::kBound;
   socket.local = AddressOf(act.Blob(BlobTag::kLocal));
-  if (socket.local.empty()) socket.local = AddressOf(act.Blob(BlobTag::kPeer));
+  std::string asked = AddressOf(act.Blob(BlobTag::kPeer));
+  if (socket.local.empty()) socket.local = asked;
+  socket.named = !asked.empty() && !asked.ends_with(":0");
+  if (!socket.stream()) m.bound_[socket.local] = act.descriptor->object();
 }
 
 void Replay::Listened(Act& act) {
@@ -211,6 +214,7 @@ void Replay::Connected(Act& act) {
                                                                  : SocketState::kConnecting;
   std::string local = AddressOf(act.Blob(BlobTag::kLocal));
   if (!local.empty()) socket.local = local;
+  if (done) socket.queued_on = m.FindListener(socket.peer);
   if (socket.domain != AF_UNIX) Meet(object);
 }
 

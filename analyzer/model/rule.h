@@ -26,14 +26,24 @@ namespace ipctrace {
 
 class Model;
 
+// What would end a wait.
+enum class Goal : uint8_t {
+  kEnd,        // the end of a child or a thread
+  kData,       // bytes, or end-of-file
+  kSpace,      // room in a full queue; for a file: its lock
+  kAccepted,   // that somebody accepts the connection (`object` is the listener)
+  kClient,     // that somebody connects (`object` is the listener)
+  kOtherSide,  // that somebody opens the FIFO's other side (it is not open yet: no `object`)
+  kNever,      // a mutex, held at fork by a thread that the forked process does not have
+};
+
 // One thing that a thread of a deadlock waits for. A thread in poll has several.
 struct Wait {
   const Thread* thread = nullptr;
-  const Act* act = nullptr;             // the call it waits in
-  std::shared_ptr<Object> object;       // pipe, socket ... it waits for; null for wait and join
+  const Act* act = nullptr;  // the call it waits in
+  Goal goal = Goal::kEnd;
+  std::shared_ptr<Object> object;       // pipe, socket, file ... it waits for, if any
   const Thread* joins = nullptr;        // pthread_join: the thread whose end it waits for
-  bool wants_data = false;              // waits for bytes, a connection or end-of-file
-  bool wants_space = false;             // waits for room in a full queue
   std::vector<const Process*> holders;  // processes of the set that hold what could wake it
   std::vector<std::shared_ptr<Descriptor>> copies;  // the ends by which they could
 };

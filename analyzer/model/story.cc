@@ -325,15 +325,6 @@ LateVerdict JudgeLate(const Descriptor& closed,
   return verdict;
 }
 
-bool IsShell(const Process& process, Nanos when) {
-  const std::string& image = process.ImageAt(when);
-  std::string name = image.substr(image.rfind('/') + 1);
-  static const char* const kShells[] = {"bash", "dash", "sh",   "zsh", "ksh",    "ksh93",
-                                        "mksh", "fish", "tcsh", "csh", "busybox"};
-  return std::any_of(std::begin(kShells), std::end(kShells),
-                     [&](const char* shell) { return name == shell; });
-}
-
 bool IsInstalled(const Process& process, Nanos when) {
   const std::string& image = process.ImageAt(when);
   for (const char* folder :

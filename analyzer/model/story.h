@@ -92,9 +92,6 @@ struct LateVerdict {
 LateVerdict JudgeLate(const Descriptor& closed,
                       const std::function<bool(uint32_t, uint32_t)>& same_place);
 
-// A program whose business it is to start others with the descriptors that its script names.
-bool IsShell(const Process& process, Nanos when);
-
 // Whether the program that the process ran at that time came with the system (/usr/bin and the
 // like): nobody who reads the report will mend it, and what does no harm there is worth a note
 // only.

@@ -1,6 +1,7 @@
 #include "analyzer/model/waits.h"
 
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/epoll.h>
@@ -15,15 +16,20 @@
 namespace ipctrace {
 namespace {
 
-enum class Want : uint8_t { kData, kSpace };
-
 // One thing that would end a wait.
 struct Cause {
-  std::shared_ptr<Object> object;  // for kData and kSpace
-  Want want = Want::kData;
+  Goal goal = Goal::kEnd;
+  std::shared_ptr<Object> object;  // as in Wait
   const Process* child = nullptr;  // its end would
   const Thread* thread = nullptr;  // its end would
 };
+
+// By its name, any process of the run can open it at any time, and so bring about what is waited
+// for.
+bool HasName(const Cause& cause) {
+  return cause.object != nullptr && cause.object->kind == ObjectKind::kFifo &&
+         !cause.object->path.empty();
+}
 
 // What one blocked thread waits for: any of the causes.
 struct Blocked {
@@ -38,40 +44,95 @@ bool HeldOutside(const Object& object) {
                      [](const Description* each) { return each->outside; });
 }
 
-// Whether a wait on this object's descriptor can be looked through at all, and adds its cause.
-// False: somebody or something that is not in the model may end the wait.
-// `partly`: the call reads again and again before it returns, so that what it has taken is not
-// counted yet; that it sleeps says that there is no more.
-bool AddObject(const std::shared_ptr<Descriptor>& descriptor, Want want, Blocked& blocked,
-               bool partly = false) {
-  if (descriptor == nullptr || !descriptor->description) return false;
-  const auto& object = descriptor->object();
-  if (HeldOutside(*object)) return false;
-  if (object->IsPipe()) {
-    if (want == Want::kData && !partly && object->queue.Unread() > 0) return false;
-  } else if (object->kind == ObjectKind::kSocket) {
-    const SocketInfo& socket = object->socket;
-    auto other = socket.other_end.lock();
-    if (socket.state != SocketState::kConnected || !socket.stream()) {
-      // A datagram socket pair has two ends that nobody else can reach.
-      if (other == nullptr || socket.state != SocketState::kConnected) return false;
-    }
-    if (other == nullptr || HeldOutside(*other)) return false;
-    if (other->descriptions.empty()) return false;  // end-of-file or EPIPE is on its way
-    if (want == Want::kData) {
-      if ((socket.incoming.Unread() > 0 && !partly) || socket.receive_timeout) return false;
-      if (other->socket.shut_write || socket.shut_read) return false;
-    } else if (socket.send_timeout) {
-      return false;
-    }
-  } else {
-    return false;
+// Whether nobody outside the run can know the socket's address: the kernel thought it up, or its
+// path is gone, and nothing was written outside since that could have told it.
+bool IsSecret(const Model& model, const Object& object) {
+  const SocketInfo& socket = object.socket;
+  if (socket.domain == AF_UNIX && socket.unlinked) return true;
+  bool kernel_chose =
+      (socket.domain == AF_UNIX || socket.domain == AF_INET || socket.domain == AF_INET6) &&
+      !socket.named;
+  return kernel_chose && model.told_outside() < object.born.time;
+}
+
+// Whether what comes through a FIFO with a name is an affair of the run's own: one of its processes
+// made it, and another one than the waiting one has been, or is, at its other side. Else somebody
+// may come who is not of the run: that is what names are for.
+bool IsOwnAffair(const Object& fifo, Goal goal, const Process& waiting) {
+  if (fifo.path.empty()) return true;
+  if (!fifo.made_here || fifo.queue.read > fifo.queue.written) return false;
+  const LastHolder& last = goal == Goal::kData ? fifo.last_writer : fifo.last_reader;
+  if (last.process != nullptr && last.process != &waiting) return true;
+  return std::any_of(
+      fifo.descriptions.begin(), fifo.descriptions.end(), [&](const Description* each) {
+        return (goal == Goal::kData ? each->writable() : each->readable()) &&
+               std::any_of(each->holders.begin(), each->holders.end(),
+                           [&](const Descriptor* holder) { return holder->process != &waiting; });
+      });
+}
+
+// What is waited for at a socket. False: somebody or something that is not in the model may end the
+// wait.
+bool AddSocket(const Model& model, const std::shared_ptr<Object>& object, Goal goal,
+               Blocked& blocked, bool partly) {
+  const SocketInfo& socket = object->socket;
+  if (goal == Goal::kData ? socket.receive_timeout : socket.send_timeout) return false;
+  if (goal == Goal::kData && socket.state == SocketState::kListening) {
+    if (!IsSecret(model, *object)) return false;
+    blocked.causes.push_back({Goal::kClient, object});
+    return true;
   }
-  blocked.causes.push_back({object, want, nullptr, nullptr});
+  auto other = socket.other_end.lock();
+  if (!socket.stream() && other == nullptr) {
+    // Only UDP and AF_UNIX: of others, the kernel itself may send.
+    bool known = socket.domain == AF_UNIX || socket.protocol == 0 || socket.protocol == IPPROTO_UDP;
+    if (goal != Goal::kData || !known || socket.type != SOCK_DGRAM) return false;
+    if (socket.peer.empty()) {
+      if (!IsSecret(model, *object)) return false;
+      blocked.causes.push_back({Goal::kClient, object});
+      return true;
+    }
+    // It hears that one peer only.
+    other = model.FindBound(socket.peer);
+    if (other == nullptr || HeldOutside(*other)) return false;
+    blocked.causes.push_back({goal, object, nullptr, nullptr});
+    return true;
+  }
+  if (socket.state != SocketState::kConnected) return false;
+  if (other == nullptr) {
+    // Not accepted yet: nobody can send or read before that.
+    auto listener = socket.queued_on.lock();
+    if (listener == nullptr || HeldOutside(*listener)) return false;
+    blocked.causes.push_back({Goal::kAccepted, listener});
+    return true;
+  }
+  if (HeldOutside(*other)) return false;
+  if (other->descriptions.empty()) return false;  // end-of-file or EPIPE is on its way
+  if (goal == Goal::kData) {
+    if (socket.incoming.Unread() > 0 && !partly) return false;
+    if (other->socket.shut_write || socket.shut_read) return false;
+  }
+  blocked.causes.push_back({goal, object, nullptr, nullptr});
   return true;
 }
 
-bool AddPoll(const Act& act, Blocked& blocked) {
+// Whether a wait on this object's descriptor can be looked through at all, and adds its cause.
+// `partly`: the call reads again and again before it returns, so that what it has taken is not
+// counted yet; that it sleeps says that there is no more.
+bool AddObject(const Model& model, const std::shared_ptr<Descriptor>& descriptor, Goal goal,
+               Blocked& blocked, bool partly = false) {
+  if (descriptor == nullptr || !descriptor->description) return false;
+  const auto& object = descriptor->object();
+  if (HeldOutside(*object)) return false;
+  if (object->kind == ObjectKind::kSocket) return AddSocket(model, object, goal, blocked, partly);
+  if (!object->IsPipe()) return false;
+  if (goal == Goal::kData && !partly && object->queue.Unread() > 0) return false;
+  if (!IsOwnAffair(*object, goal, *blocked.act->process)) return false;
+  blocked.causes.push_back({goal, object, nullptr, nullptr});
+  return true;
+}
+
+bool AddPoll(const Model& model, const Act& act, Blocked& blocked) {
   if (static_cast<int64_t>(act.b) >= 0) return false;  // a timeout
   const std::string* set = act.Blob(BlobTag::kPoll);
   if (set == nullptr) return false;
@@ -79,28 +140,29 @@ bool AddPoll(const Act& act, Blocked& blocked) {
     if (entry.fd < 0) continue;
     auto descriptor = act.process->Find(entry.fd);
     if ((entry.events & (POLLIN | POLLRDNORM | POLLPRI)) != 0 &&
-        !AddObject(descriptor, Want::kData, blocked)) {
+        !AddObject(model, descriptor, Goal::kData, blocked)) {
       return false;
     }
     if ((entry.events & (POLLOUT | POLLWRNORM)) != 0 &&
-        !AddObject(descriptor, Want::kSpace, blocked)) {
+        !AddObject(model, descriptor, Goal::kSpace, blocked)) {
       return false;
     }
     // With no events asked for, POLLHUP and POLLERR still come.
-    if (entry.events == 0 && !AddObject(descriptor, Want::kData, blocked)) return false;
+    if (entry.events == 0 && !AddObject(model, descriptor, Goal::kData, blocked)) return false;
   }
   return !blocked.causes.empty();
 }
 
-bool AddEpoll(const Act& act, Blocked& blocked) {
+bool AddEpoll(const Model& model, const Act& act, Blocked& blocked) {
   if (static_cast<int64_t>(act.b) >= 0 || act.descriptor == nullptr) return false;
   for (const auto& [fd, entry] : act.descriptor->object()->interest) {
     auto description = entry.first.lock();
     if (description == nullptr || description->holders.empty()) continue;
     auto descriptor =
         description->holders.front()->process->Find(description->holders.front()->number);
-    if ((entry.second & EPOLLIN) != 0 && !AddObject(descriptor, Want::kData, blocked)) return false;
-    if ((entry.second & EPOLLOUT) != 0 && !AddObject(descriptor, Want::kSpace, blocked))
+    if ((entry.second & EPOLLIN) != 0 && !AddObject(model, descriptor, Goal::kData, blocked))
+      return false;
+    if ((entry.second & EPOLLOUT) != 0 && !AddObject(model, descriptor, Goal::kSpace, blocked))
       return false;
   }
   return !blocked.causes.empty();
@@ -110,7 +172,7 @@ bool AddChildren(const Act& act, int64_t pid, Blocked& blocked) {
   for (const Process* child : act.process->children) {
     if (child->reaped || (pid > 0 && child->pid != pid)) continue;
     if (!child->alive()) return false;  // its status is there to take
-    blocked.causes.push_back({nullptr, Want::kData, child, nullptr});
+    blocked.causes.push_back({Goal::kEnd, nullptr, child, nullptr});
   }
   return !blocked.causes.empty();
 }
@@ -120,14 +182,35 @@ bool AddSpawned(const Act& act, Blocked& blocked) {
   for (const Process* child : act.process->children) {
     if (!child->alive() || child->reaped) continue;
     if (act.op == Op::kSystem && child->born.time < act.enter) continue;
-    blocked.causes.push_back({nullptr, Want::kData, child, nullptr});
+    blocked.causes.push_back({Goal::kEnd, nullptr, child, nullptr});
   }
   return !blocked.causes.empty();
 }
 
+// A client of an AF_UNIX listener whose queue is full waits until one is taken from it. (TCP tries
+// for some minutes and then gives up: that is a timeout.)
+bool AddConnect(const Model& model, const Act& act, Blocked& blocked) {
+  const SocketInfo& socket = act.descriptor->object()->socket;
+  if (socket.domain != AF_UNIX || !socket.stream() || socket.send_timeout) return false;
+  auto listener = model.FindListener(socket.peer);
+  if (listener == nullptr || HeldOutside(*listener)) return false;
+  blocked.causes.push_back({Goal::kAccepted, listener});
+  return true;
+}
+
+// An open that waits can only be that of a FIFO, for the other side.
+bool AddOpen(const Model& model, const Act& act, Blocked& blocked) {
+  const std::string* path = act.Blob(BlobTag::kPath);
+  if (path == nullptr || !model.MadeFifo(path->c_str())) return false;
+  int flags = OpenFlags(act);
+  if ((flags & O_NONBLOCK) != 0 || (flags & O_ACCMODE) == O_RDWR) return false;
+  blocked.causes.push_back({Goal::kOtherSide, nullptr});
+  return true;
+}
+
 // Whether the thread waits for acts of others only, and which. False: it runs, or may be woken by
 // what the model does not see.
-bool Causes(const Thread& thread, Blocked& blocked) {
+bool Causes(const Model& model, const Thread& thread, Blocked& blocked) {
   const Act* act = thread.current();
   if (act == nullptr) return false;
   blocked.thread = &thread;
@@ -138,27 +221,33 @@ bool Causes(const Thread& thread, Blocked& blocked) {
     case Op::kRead:
     case Op::kStreamRead:
       return may_block &&
-             AddObject(act->descriptor, Want::kData, blocked, act->op == Op::kStreamRead);
+             AddObject(model, act->descriptor, Goal::kData, blocked, act->op == Op::kStreamRead);
     case Op::kWrite:
     case Op::kStreamWrite:
     case Op::kStreamClose:
-      return act->op == Op::kStreamClose
-                 ? false
-                 : may_block && AddObject(act->descriptor, Want::kSpace, blocked);
+      return may_block && AddObject(model, act->descriptor, Goal::kSpace, blocked);
+    case Op::kAccept:
+      return may_block && act->descriptor->object()->socket.state == SocketState::kListening &&
+             AddObject(model, act->descriptor, Goal::kData, blocked);
+    case Op::kConnect:
+      return may_block && AddConnect(model, *act, blocked);
+    case Op::kOpen:
+    case Op::kStreamOpen:
+      return AddOpen(model, *act, blocked);
     case Op::kExit: {
       // libc writes out what the streams hold before the process ends.
       for (const auto& [address, stream] : act->process->streams) {
         if (stream->pending == 0) continue;
         auto descriptor = stream->descriptor.lock();
         if (descriptor == nullptr || descriptor->description->nonblocking()) return false;
-        if (!AddObject(descriptor, Want::kSpace, blocked)) return false;
+        if (!AddObject(model, descriptor, Goal::kSpace, blocked)) return false;
       }
       return !blocked.causes.empty();
     }
     case Op::kPoll:
-      return AddPoll(*act, blocked);
+      return AddPoll(model, *act, blocked);
     case Op::kEpollWait:
-      return AddEpoll(*act, blocked);
+      return AddEpoll(model, *act, blocked);
     case Op::kWait:
       if ((act->b & WNOHANG) != 0 || static_cast<int64_t>(act->a) < -1 || act->a == 0) return false;
       return AddChildren(*act, static_cast<int64_t>(act->a), blocked);
@@ -169,18 +258,29 @@ bool Causes(const Thread& thread, Blocked& blocked) {
       if (act->b != 0) return false;
       for (const Thread* other : act->process->threads) {
         if (other->pthread == act->a && !other->ended) {
-          blocked.causes.push_back({nullptr, Want::kData, nullptr, other});
+          blocked.causes.push_back({Goal::kEnd, nullptr, nullptr, other});
           return true;
         }
       }
       // The first thread's pthread_t is told by nobody.
       for (const Thread* other : act->process->threads) {
         if (other->pthread == 0 && other->tid == act->process->pid) {
-          blocked.causes.push_back({nullptr, Want::kData, nullptr, other});
+          blocked.causes.push_back({Goal::kEnd, nullptr, nullptr, other});
           return true;
         }
       }
       return false;
+    }
+    case Op::kMutexLock: {
+      // Recorded only in a forked child of a process with threads. One that processes share may be
+      // unlocked from elsewhere.
+      bool shared = act->c != 0;
+      bool owner_is_here =
+          std::any_of(act->process->threads.begin(), act->process->threads.end(),
+                      [&](const Thread* each) { return each->tid == static_cast<int>(act->b); });
+      if (shared || act->b == 0 || owner_is_here) return false;
+      blocked.causes.push_back({Goal::kNever, nullptr});
+      return true;
     }
     case Op::kLockFile: {
       if (act->b == 0 || act->descriptor == nullptr) return false;
@@ -189,7 +289,7 @@ bool Causes(const Thread& thread, Blocked& blocked) {
         if (lock.by_process != asks_as_process) continue;
         uint64_t own = asks_as_process ? act->process->id : act->descriptor->description->id;
         if (lock.owner == own) continue;
-        blocked.causes.push_back({act->descriptor->object(), Want::kSpace, nullptr, nullptr});
+        blocked.causes.push_back({Goal::kSpace, act->descriptor->object(), nullptr, nullptr});
         return true;
       }
       return false;
@@ -200,20 +300,21 @@ bool Causes(const Thread& thread, Blocked& blocked) {
 }
 
 // The live descriptors by which the others could give what `cause` wants.
-std::vector<Descriptor*> WakingEnds(const Cause& cause) {
+std::vector<Descriptor*> WakingEnds(const Model& model, const Cause& cause) {
   std::vector<Descriptor*> ends;
-  if (cause.object == nullptr) return ends;
+  if (cause.object == nullptr || cause.goal == Goal::kClient) return ends;
   const Object* object = cause.object.get();
   std::shared_ptr<Object> other;
-  if (object->kind == ObjectKind::kSocket) {
+  if (object->kind == ObjectKind::kSocket && cause.goal != Goal::kAccepted) {
     other = object->socket.other_end.lock();
+    if (other == nullptr) other = model.FindBound(object->socket.peer);
     object = other.get();
   }
   if (object == nullptr) return ends;
   for (const Description* description : object->descriptions) {
     if (object->IsPipe()) {
       bool is_source =
-          cause.want == Want::kData ? description->writable() : description->readable();
+          cause.goal == Goal::kData ? description->writable() : description->readable();
       if (!is_source) continue;
     }
     ends.insert(ends.end(), description->holders.begin(), description->holders.end());
@@ -242,9 +343,17 @@ std::vector<const Process*> Lockers(const Model& model, const Object& object) {
 // Processes any of whose running threads could end the wait.
 std::vector<const Process*> Wakers(const Model& model, const Cause& cause) {
   if (cause.child != nullptr) return {cause.child};
+  if (cause.goal == Goal::kClient || cause.goal == Goal::kOtherSide) {
+    std::vector<const Process*> all;
+    for (const Process* process : model.processes()) {
+      if (process->alive()) all.push_back(process);
+    }
+    return all;
+  }
+  if (cause.object == nullptr) return {};
   if (cause.object->kind == ObjectKind::kFile) return Lockers(model, *cause.object);
   std::vector<const Process*> processes;
-  for (const Descriptor* end : WakingEnds(cause)) {
+  for (const Descriptor* end : WakingEnds(model, cause)) {
     if (std::find(processes.begin(), processes.end(), end->process) == processes.end()) {
       processes.push_back(end->process);
     }
@@ -256,7 +365,18 @@ bool AlarmPending(const Process& process, Nanos now) {
   return process.alarm_at >= 0 && (process.alarm_at >= now || process.alarm_interval > 0);
 }
 
+// How many processes wait for a FIFO's other side.
+size_t Openers(const std::vector<Blocked>& suspects) {
+  absl::flat_hash_set<const Process*> processes;
+  for (const Blocked& each : suspects) {
+    if (each.causes.front().goal == Goal::kOtherSide) processes.insert(each.act->process);
+  }
+  return processes.size();
+}
+
 }  // namespace
+
+int OpenFlags(const Act& act) { return static_cast<int>(act.op == Op::kOpen ? act.a : act.c); }
 
 std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now) {
   std::vector<Blocked> suspects;
@@ -265,7 +385,7 @@ std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now) {
     if (!process->traced || AlarmPending(*process, now)) continue;
     for (const Thread* thread : process->threads) {
       Blocked blocked;
-      if (!Causes(*thread, blocked)) continue;
+      if (!Causes(model, *thread, blocked)) continue;
       suspected.insert(thread);
       suspects.push_back(std::move(blocked));
     }
@@ -284,20 +404,29 @@ std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now) {
            std::any_of(process.children.rbegin(), process.children.rend(),
                        [&](const Process* child) { return !child->reaped && can_act(*child); });
   };
+  auto somebody_can_act = [&] {
+    return std::any_of(model.alive().begin(), model.alive().end(),
+                       [&](const auto& entry) { return can_act(*entry.second); });
+  };
   bool changed = true;
   while (changed) {
     changed = false;
+    // One that waits for whoever may open a FIFO is a server; two of them are an accident.
+    bool lonely = Openers(suspects) < 2;
+    auto may_come = [&](const Cause& cause) {
+      if (cause.thread != nullptr) return !suspected.contains(cause.thread);
+      if (cause.goal == Goal::kNever) return false;
+      if (cause.goal == Goal::kOtherSide && lonely) return true;
+      auto wakers = Wakers(model, cause);
+      // Nobody holds the other end: end-of-file or EPIPE is on its way.
+      if (wakers.empty()) return true;
+      return std::any_of(wakers.begin(), wakers.end(),
+                         [&](const Process* process) { return can_act(*process); }) ||
+             (HasName(cause) && somebody_can_act());
+    };
     std::erase_if(suspects, [&](const Blocked& blocked) {
-      bool free = child_may_end(*blocked.act->process);
-      free = free ||
-             std::any_of(blocked.causes.begin(), blocked.causes.end(), [&](const Cause& cause) {
-               if (cause.thread != nullptr) return !suspected.contains(cause.thread);
-               auto wakers = Wakers(model, cause);
-               // Nobody holds the other end: end-of-file or EPIPE is on its way.
-               if (wakers.empty()) return true;
-               return std::any_of(wakers.begin(), wakers.end(),
-                                  [&](const Process* process) { return can_act(*process); });
-             });
+      bool free = child_may_end(*blocked.act->process) ||
+                  std::any_of(blocked.causes.begin(), blocked.causes.end(), may_come);
       if (free) {
         suspected.erase(blocked.thread);
         changed = true;
@@ -316,18 +445,17 @@ Deadlock DeadlockOf(const Model& model, const std::vector<uint32_t>& threads) {
   for (uint32_t id : threads) {
     const Thread* thread = model.FindThread(id);
     Blocked blocked;
-    if (thread == nullptr || !Causes(*thread, blocked)) continue;
+    if (thread == nullptr || !Causes(model, *thread, blocked)) continue;
     deadlock.since = std::max(deadlock.since, blocked.act->enter);
     for (const Cause& cause : blocked.causes) {
       Wait wait;
       wait.thread = thread;
       wait.act = blocked.act;
+      wait.goal = cause.goal;
       wait.object = cause.object;
-      wait.wants_data = cause.object != nullptr && cause.want == Want::kData;
-      wait.wants_space = cause.object != nullptr && cause.want == Want::kSpace;
       wait.joins = cause.thread;
       if (cause.thread == nullptr) wait.holders = Wakers(model, cause);
-      for (Descriptor* end : WakingEnds(cause)) {
+      for (Descriptor* end : WakingEnds(model, cause)) {
         wait.copies.push_back(end->process->Find(end->number));
       }
       deadlock.waits.push_back(std::move(wait));

@@ -9,6 +9,20 @@
 // do in turn. Those that are left wait only for each other: nothing that any of them will ever do
 // can wake one of them, and nobody else can. That is a deadlock proved, not a time-out guessed.
 //
+// Names make it harder. Whoever knows the address of a listener may connect to it, and whoever
+// knows the path of a FIFO may open it, be he of the run or not. So:
+//
+//   - accept, or a read of a datagram from anybody, is a wait for others of the run only where
+//     nobody outside can know the address: the kernel chose it (port 0, no bind at all) and nothing
+//     was written outside since, or its path was unlinked. Any process of the run might come then.
+//   - Before a connection is accepted, only those who hold the listener can do anything about it:
+//     they are whom its client waits for, in read, write, or in connect to a full AF_UNIX queue.
+//   - A FIFO that a process of the run made, with another one at its other side, now or earlier, is
+//     the run's own affair; but any process of the run might open it again.
+//   - An open of a FIFO waits for the other side to be opened. One process that does may well wait
+//     for somebody outside. Where two of them do, each at a FIFO that the run made, and nobody else
+//     goes on, they have taken the FIFOs in different orders.
+//
 // What is not counted as a waker: kill(2) by a running process. A supervisor that ends a hung child
 // does not make the child's wait come true.
 #ifndef IPCTRACE_ANALYZER_MODEL_WAITS_H_
@@ -29,6 +43,9 @@ std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now);
 // What these threads wait for, and by which ends the others could wake them. Threads that are not
 // in a waiting call (any more) are left out.
 Deadlock DeadlockOf(const Model& model, const std::vector<uint32_t>& threads);
+
+// The O_* flags that an open or fopen asked for.
+int OpenFlags(const Act& act);
 
 // True when neither the process nor anything it waits for can go on: all its threads are among
 // `deadlocked` (which is ordered as FindDeadlocked's).

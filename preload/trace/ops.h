@@ -85,7 +85,8 @@ enum class Op : uint8_t {
   kAccept,    // fd=listener, a=flags; result=fd, [Fds], [Local], [Peer]
   kConnect,   // fd, [Peer]=address asked for (at entry); at return [Local]
   kShutdown,  // fd, a=how
-  kSockopt,   // setsockopt: fd, a=level, b=name, c=first 8 bytes of the value. getsockopt is kProbe
+  kSockopt,   // setsockopt: fd, a=level, b=name, c=first 8 bytes of the value (a time: in µs).
+              // getsockopt is kProbe
 
   // --- Waiting for several ---------------------------------------------------------------------------
   kPoll,       // poll, select and kin. a=number of entries, b=timeout in ns (-1: none),
@@ -122,7 +123,8 @@ enum class Op : uint8_t {
   kThreadCreate,  // at return a=pthread_t of the new thread
   kThreadJoin,    // a=pthread_t; b=1 if it may not wait (tryjoin, timedjoin)
   kThreadDetach,  // a=pthread_t
-  kMutexLock,     // recorded only where it would block: a=mutex address, b=owner's tid if known
+  kMutexLock,     // recorded only where it would block: a=mutex address, b=owner's tid if known,
+                  // c=1 if processes may share it
   kUnsafe,        // malloc, stdio... reached in a forked child of a threaded process before exec
 
   // --- Names ----------------------------------------------------------------------------------------------
