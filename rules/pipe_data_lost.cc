@@ -113,7 +113,7 @@ class PipeDataLost : public Rule {
     const Object& object = *lost.end->object();
     const Process& reader = *lost.end->process;
     const Queue& queue = object.queue;
-    if (object.outside || queue.Unread() == 0 || !queue.last_write ||
+    if (object.outside || queue.Unread() == 0 || queue.inexact || !queue.last_write ||
         (lost.use.reads && lost.use.writes))
       return;
     if (!Readers(object).empty()) return;

@@ -38,6 +38,9 @@ enum class ObjectKind : uint8_t {
 struct Queue {
   uint64_t written = 0;  // bytes of all completed writes
   uint64_t read = 0;     // bytes of all completed reads
+  // Somebody read by scanf, which may fill its buffer several times and tells of the last one only:
+  // more than `read` was read.
+  bool inexact = false;
   // A read may be seen to return before the write that fed it; never negative.
   uint64_t Unread() const { return written > read ? written - read : 0; }
   std::optional<Site> last_write, last_read;

@@ -398,6 +398,7 @@ void Replay::Leave(Act& act) {
       if (!act.failed() && (act.flags & kRecordPeek) == 0 && act.result > 0) {
         MovedIn(act, act.descriptor, static_cast<uint64_t>(act.result));
       }
+      if (!act.failed() && act.result == 0 && act.a > 0) MetEnd(act.descriptor);
       return Received(act);
     case Op::kWrite:
     case Op::kWriteAt:

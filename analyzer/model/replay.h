@@ -59,6 +59,7 @@ class Replay {
   void Received(Act& act);
   // Bytes came out of, or went into, what a descriptor refers to.
   void MovedIn(const Act& act, const std::shared_ptr<Descriptor>& from, uint64_t bytes);
+  void MetEnd(const std::shared_ptr<Descriptor>& from);  // end-of-file: nothing is left
   void MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uint64_t bytes);
   bool LeavesTheRun(const Act& act, const Object& object) const;
   void FileLocked(const Act& act);

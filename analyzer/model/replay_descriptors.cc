@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "analyzer/model/replay.h"
 
 namespace ipctrace {
@@ -277,8 +278,20 @@ void Replay::MovedIn(const Act& act, const std::shared_ptr<Descriptor>& from, ui
                                                       : nullptr;
   if (queue == nullptr) return;
   queue->read += bytes;
+  queue->inexact |= act.op == Op::kStreamRead && absl::EndsWith(NameOf(act.call), "scanf");
   Note(act, &queue->last_read);
   queue->last_reader = act.process->id;
+}
+
+void Replay::MetEnd(const std::shared_ptr<Descriptor>& from) {
+  if (from == nullptr) return;
+  Object& object = *from->object();
+  if (object.IsPipe()) {
+    object.queue.read = std::max(object.queue.read, object.queue.written);
+  } else if (object.kind == ObjectKind::kSocket && object.socket.stream()) {
+    Queue& queue = object.socket.incoming;
+    queue.read = std::max(queue.read, queue.written);
+  }
 }
 
 // Whether somebody who is not in the run can read what is written there.

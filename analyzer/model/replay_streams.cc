@@ -76,6 +76,7 @@ void Replay::StreamUsed(Act& act) {
       stream.read_ahead = act.c;
       Use(act, descriptor);
       MovedIn(act, descriptor, act.b);
+      if (act.result == 0 && act.err == 0 && act.b == 0) MetEnd(descriptor);
       return;
     case Op::kStreamWrite:
       stream.pending = act.c;

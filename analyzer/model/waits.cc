@@ -109,7 +109,7 @@ bool AddSocket(const Model& model, const std::shared_ptr<Object>& object, Goal g
   if (HeldOutside(*other)) return false;
   if (other->descriptions.empty()) return false;  // end-of-file or EPIPE is on its way
   if (goal == Goal::kData) {
-    if (socket.incoming.Unread() > 0 && !partly) return false;
+    if (socket.incoming.Unread() > 0 && !socket.incoming.inexact && !partly) return false;
     if (other->socket.shut_write || socket.shut_read) return false;
   }
   blocked.causes.push_back({goal, object, nullptr, nullptr});
@@ -126,7 +126,9 @@ bool AddObject(const Model& model, const std::shared_ptr<Descriptor>& descriptor
   if (HeldOutside(*object)) return false;
   if (object->kind == ObjectKind::kSocket) return AddSocket(model, object, goal, blocked, partly);
   if (!object->IsPipe()) return false;
-  if (goal == Goal::kData && !partly && object->queue.Unread() > 0) return false;
+  if (goal == Goal::kData && !partly && object->queue.Unread() > 0 && !object->queue.inexact) {
+    return false;
+  }
   if (!IsOwnAffair(*object, goal, *blocked.act->process)) return false;
   blocked.causes.push_back({goal, object, nullptr, nullptr});
   return true;
