@@ -57,8 +57,8 @@ class PipeNoEof : public Rule {
     std::vector<std::string> holders, mends;
     for (const auto& copy : at.copies) {
       bool own = copy->process == &reader;
-      holders.push_back(absl::StrCat(own ? "it" : Named(*copy->process), own ? " itself" : "",
-                                     " (fd ", copy->number, ")"));
+      holders.push_back(absl::StrCat(own ? "the reader itself" : Named(*copy->process), " (fd ",
+                                     copy->number, ")"));
       std::string mend = Mend(at, *copy);
       if (std::find(mends.begin(), mends.end(), mend) == mends.end()) mends.push_back(mend);
     }
@@ -66,7 +66,7 @@ class PipeNoEof : public Rule {
     Finding finding;
     finding.message = absl::StrCat(
         Named(reader), " waits in ", CallText(at), " for an end-of-file that cannot come: ", end,
-        " is still open in ", Enumerate(holders), ", with no use for it");
+        " is still open in ", Enumerate(holders), ", and nobody will close it");
     finding.fix = Enumerate(mends);
     finding.fix[0] = static_cast<char>(toupper(finding.fix[0]));
     finding.site = SiteOf(cycle);

@@ -536,6 +536,18 @@ void Replay::Leave(Act& act) {
         }
       }
       return;
+    case Op::kUnlink:
+      if (const std::string* path = act.Blob(BlobTag::kPath); path != nullptr && !act.failed()) {
+        auto listener = m.listeners_.find(path->c_str());
+        auto object = listener == m.listeners_.end() ? nullptr : listener->second.lock();
+        if (object != nullptr) object->socket.unlinked = true;
+      }
+      return;
+    case Op::kMkfifo:
+      if (const std::string* path = act.Blob(BlobTag::kPath); path != nullptr && !act.failed()) {
+        m.fifos_.insert(FifoName(path->c_str()));
+      }
+      return;
     // Nothing to change: what they release or start was done at entry, or they only ask or wait.
     case Op::kNone:
     case Op::kBlob:
@@ -560,18 +572,6 @@ void Replay::Leave(Act& act) {
     case Op::kThreadDetach:
     case Op::kMutexLock:
     case Op::kUnsafe:
-    case Op::kUnlink:
-      if (const std::string* path = act.Blob(BlobTag::kPath); path != nullptr && !act.failed()) {
-        auto listener = m.listeners_.find(path->c_str());
-        auto object = listener == m.listeners_.end() ? nullptr : listener->second.lock();
-        if (object != nullptr) object->socket.unlinked = true;
-      }
-      return;
-    case Op::kMkfifo:
-      if (const std::string* path = act.Blob(BlobTag::kPath); path != nullptr && !act.failed()) {
-        m.fifos_.insert(FifoName(path->c_str()));
-      }
-      return;
     case Op::kLibrary:
       return;
   }
