@@ -72,7 +72,8 @@ def main():
 
     def ipctrace(sample, folder):
         report = tool.traced(arguments.ipctrace, [sample.compile(["-g"], folder), *sample.words("ARGS")],
-                             stdin=sample.stdin(), cwd=folder, timeout=20).report
+                             stdin=sample.stdin(), cwd=folder, timeout=20,
+                             options=sample.options()).report
         wanted = {expected.rule for expected in sample.expected}
         return report is not None and wanted <= {finding["rule"] for finding in report["findings"]}
 
