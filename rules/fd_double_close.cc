@@ -1,9 +1,6 @@
 // fd-double-close: close of a descriptor that this process had already closed.
-#include <errno.h>
-
-#include <map>
-
 #include "absl/strings/str_cat.h"
+#include "analyzer/model/late.h"
 #include "analyzer/model/model.h"
 #include "analyzer/model/rule.h"
 #include "analyzer/model/story.h"
@@ -15,35 +12,12 @@ class FdDoubleClose : public Rule {
  public:
   // A stale close succeeds; what fails then is some use of what it hit.
   bool Watches(Op op) const override { return op != Op::kHello && op != Op::kStreamState; }
-  bool WatchesSuccess(Op op) const override { return false; }
+  bool WatchesSuccess(Op op) const override { return op == Op::kPoll; }
 
-  void DidLeave(const Act& act) override {
-    if (act.err != EBADF || act.fd < 0) return;
-    Note(*act.process, act.fd);
-    if (act.op == Op::kTransfer) Note(*act.process, static_cast<int>(act.a));
-    if (act.op == Op::kEpollCtl) Note(*act.process, static_cast<int>(act.b));
-  }
-
-  void DidFinish() override { Judge(); }
+  void DidLeave(const Act& act) override { suspects_.Take(act); }
+  void DidFinish() override { suspects_.Judge(); }
 
  private:
-  void Note(const Process& process, int fd) {
-    auto it = process.gone.find(fd);
-    if (it == process.gone.end() || it->second->late.empty()) return;
-    suspects_[it->second->id] = it->second;
-    if (suspects_.size() > kManySuspects) Judge();
-  }
-
-  void Judge() {
-    for (const auto& [id, closed] : suspects_) {
-      LateVerdict verdict =
-          JudgeLate(*closed, [this](uint32_t a, uint32_t b) { return SamePlace(a, b); });
-      if (verdict.kind == LateKind::kDoubleClose) Twice(closed, verdict.calls);
-      if (verdict.kind == LateKind::kStaleClose) Stale(closed, verdict.calls);
-    }
-    suspects_.clear();
-  }
-
   void Twice(const std::shared_ptr<Descriptor>& closed, const std::vector<LateCall>& calls) {
     const Process& process = *closed->process;
     const LateCall& again = calls.front();
@@ -92,8 +66,12 @@ class FdDoubleClose : public Rule {
     }
   }
 
-  static constexpr size_t kManySuspects = 1024;
-  std::map<uint64_t, std::shared_ptr<Descriptor>> suspects_;
+  LateSuspects suspects_{
+      [this](const std::shared_ptr<Descriptor>& closed, const LateVerdict& verdict) {
+        if (verdict.kind == LateKind::kDoubleClose) Twice(closed, verdict.calls);
+        if (verdict.kind == LateKind::kStaleClose) Stale(closed, verdict.calls);
+      },
+      [this](uint32_t a, uint32_t b) { return SamePlace(a, b); }};
 };
 
 REGISTER_RULE(FdDoubleClose, "fd-double-close", Severity::kError, {});

@@ -1,12 +1,10 @@
 // fd-use-after-close: any use of a closed descriptor but another close.
 #include <errno.h>
-#include <poll.h>
 
-#include <cstring>
-#include <map>
 #include <set>
 
 #include "absl/strings/str_cat.h"
+#include "analyzer/model/late.h"
 #include "analyzer/model/model.h"
 #include "analyzer/model/rule.h"
 #include "analyzer/model/story.h"
@@ -22,49 +20,16 @@ class FdUseAfterClose : public Rule {
   }
 
   void DidLeave(const Act& act) override {
-    if (act.err == EBADF) {
-      if (act.op == Op::kPoll) return NotePoll(act);
-      Note(*act.process, act.fd);
-      if (act.op == Op::kTransfer) Note(*act.process, static_cast<int>(act.a));
-      if (act.op == Op::kEpollCtl) Note(*act.process, static_cast<int>(act.b));
-    } else if (act.op == Op::kPoll) {
-      NotePoll(act);
-    } else if (act.descriptor != nullptr && act.descriptor->predecessor != nullptr) {
-      if (act.op == Op::kRead || act.op == Op::kWrite) CheckReuse(act);
+    suspects_.Take(act);
+    if (act.err != EBADF && (act.op == Op::kRead || act.op == Op::kWrite) &&
+        act.descriptor != nullptr && act.descriptor->predecessor != nullptr) {
+      CheckReuse(act);
     }
   }
 
-  void DidFinish() override { Judge(); }
+  void DidFinish() override { suspects_.Judge(); }
 
  private:
-  void NotePoll(const Act& act) {
-    if (act.b == 0) return;  // asks, and does not wait
-    const std::string* set = act.Blob(act.err == EBADF ? BlobTag::kPoll : BlobTag::kPollReady);
-    if (set == nullptr) return;
-    for (size_t at = 0; at + sizeof(PollEntry) <= set->size(); at += sizeof(PollEntry)) {
-      PollEntry entry;
-      std::memcpy(&entry, set->data() + at, sizeof(entry));
-      if (act.err == EBADF || (entry.revents & POLLNVAL) != 0) Note(*act.process, entry.fd);
-    }
-  }
-
-  void Note(const Process& process, int fd) {
-    if (fd < 0) return;
-    auto it = process.gone.find(fd);
-    if (it == process.gone.end() || it->second->late.empty() || process.table.contains(fd)) return;
-    suspects_[it->second->id] = it->second;
-    if (suspects_.size() > kManySuspects) Judge();
-  }
-
-  void Judge() {
-    for (const auto& [id, closed] : suspects_) {
-      LateVerdict verdict =
-          JudgeLate(*closed, [this](uint32_t a, uint32_t b) { return SamePlace(a, b); });
-      if (verdict.kind == LateKind::kUse) Tell(closed, verdict.calls);
-    }
-    suspects_.clear();
-  }
-
   void Tell(const std::shared_ptr<Descriptor>& closed, const std::vector<LateCall>& calls) {
     const Process& process = *closed->process;
     const LateCall& use = calls.front();
@@ -127,8 +92,11 @@ class FdUseAfterClose : public Rule {
     Report(std::move(finding));
   }
 
-  static constexpr size_t kManySuspects = 1024;
-  std::map<uint64_t, std::shared_ptr<Descriptor>> suspects_;
+  LateSuspects suspects_{
+      [this](const std::shared_ptr<Descriptor>& closed, const LateVerdict& verdict) {
+        if (verdict.kind == LateKind::kUse) Tell(closed, verdict.calls);
+      },
+      [this](uint32_t a, uint32_t b) { return SamePlace(a, b); }};
   std::set<std::pair<uint64_t, int32_t>> told_;
 };
 

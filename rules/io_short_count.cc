@@ -74,9 +74,7 @@ class IoShortCount : public Rule {
       default:
         if (short_writes_.empty()) return;
         if (const std::string* set = act.Blob(BlobTag::kPoll)) {
-          for (size_t at = 0; at + sizeof(PollEntry) <= set->size(); at += sizeof(PollEntry)) {
-            PollEntry entry;
-            std::copy_n(set->data() + at, sizeof(entry), reinterpret_cast<char*>(&entry));
+          for (const PollEntry& entry : EntriesOf<PollEntry>(*set)) {
             if (entry.fd >= 0 && (entry.events & POLLOUT) != 0)
               WaitsForRoom(act.process->Find(entry.fd));
           }

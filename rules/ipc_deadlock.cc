@@ -71,6 +71,11 @@ class IpcDeadlock : public Rule {
           "after ",
           CallText(*accepts));
     }
+    if (const Descriptor* kept = KeptConnection(cycle)) {
+      return absl::StrCat("Close fd ", kept->number, " in ", Named(*kept->process),
+                          " when its client is served, or send what the client still waits for, "
+                          "before the next accept");
+    }
     if (client != nullptr && client->object->socket.stream()) {
       return absl::StrCat("Let the client go on and connect before ", CallText(*client), " of ",
                           Named(*client->thread->process));
@@ -98,6 +103,23 @@ class IpcDeadlock : public Rule {
                                                  : " (and fflush it, if it went through a FILE*)");
     }
     return absl::StrCat("Break the circle at ", at, ": let one side go on before it waits");
+  }
+
+  // A connection whose client waits for more, or for its end, while a process that holds it is back
+  // in accept.
+  static const Descriptor* KeptConnection(const Cycle& cycle) {
+    for (const Wait& wait : cycle.waits) {
+      if (wait.goal != Goal::kData || wait.object->kind != ObjectKind::kSocket) continue;
+      for (const auto& copy : wait.copies) {
+        if (copy == nullptr || !copy->object()->socket.accepted) continue;
+        for (const Wait& other : cycle.waits) {
+          if (other.goal == Goal::kClient && other.thread->process == copy->process) {
+            return copy.get();
+          }
+        }
+      }
+    }
+    return nullptr;
   }
 
   void Tell(const Cycle& cycle) {

@@ -5,7 +5,8 @@
 // accept on the listener after the child was given a connection to serve; or both fork again after
 // the child had done something that the parent did not do. A recursion that comes by the same line
 // again has another stack. An interpreter has one stack for all places of a script, so nothing can
-// be said of it.
+// be said of it; programs that came with the system are left alone, and so are all interpreters
+// among them.
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -22,15 +23,6 @@ namespace ipctrace {
 namespace {
 
 constexpr size_t kMostStacks = 16;
-
-bool IsInterpreter(const Process& process) {
-  static constexpr const char* kNames[] = {"python", "perl",  "ruby",   "php",  "lua",     "tclsh",
-                                           "bash",   "dash",  "zsh",    "ksh",  "busybox", "node",
-                                           "guile",  "emacs", "expect", "wish", "fish"};
-  if (process.name == "sh") return true;
-  return std::any_of(std::begin(kNames), std::end(kNames),
-                     [&](const char* name) { return process.name.starts_with(name); });
-}
 
 uint64_t Printed(const Process& process) {
   uint64_t bytes = 0;
@@ -62,7 +54,8 @@ class ProcessChildFallthrough : public Rule {
   bool WatchesEntry(Op op) const override { return op == Op::kAccept; }
 
   void DidFork(const Process& parent, const Process& child, const Act* act) override {
-    if (child.execed || OpOf(child.born.call) != Op::kFork || IsInterpreter(parent)) return;
+    if (child.execed || OpOf(child.born.call) != Op::kFork || IsInstalled(parent, child.born.time))
+      return;
     if (auto own = children_.find(&parent); own != children_.end()) ChildForked(own->second, child);
     ParentForked(parent, child);
     Child& young = children_[&child];

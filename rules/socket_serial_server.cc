@@ -5,6 +5,11 @@
 // server's doing if the one thread that accepts has spent the time on another connection: it read
 // or wrote on it, or waited for the child that has it. A server that polls, or that has several
 // threads or processes in accept, is none of these.
+//
+// A wait of some milliseconds may be the scheduler's doing, and would come and go from run to run.
+// So one counts only where it lasted as long as people notice, or where no schedule could have
+// avoided it: the client that was served meanwhile is of the same thread as the one that waited,
+// and sent what the server served it for after the other had connected.
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -20,7 +25,7 @@
 namespace ipctrace {
 namespace {
 
-constexpr Nanos kWait = 2'000'000;  // a queue that is emptied as fast as it fills is no wait
+constexpr Nanos kNoticed = 100'000'000;
 
 class SocketSerialServer : public Rule {
  public:
@@ -92,8 +97,9 @@ class SocketSerialServer : public Rule {
  private:
   struct Acceptor {
     uint64_t listener = 0;
-    bool busy = false;   // with a connection, since its last accept
-    bool waits = false;  // for a child
+    std::shared_ptr<const Object> connection;  // that it accepted last
+    bool busy = false;                         // with a connection, since its last accept
+    bool waits = false;                        // for a child
     Site where;
   };
   struct Server {
@@ -123,19 +129,32 @@ class SocketSerialServer : public Rule {
     }
     if (server.thread != act.thread->id || act.descriptor->description->nonblocking())
       server.serial = false;
+    auto connection = act.process->Find(static_cast<int>(act.result));
     Acceptor& acceptor = acceptors_[act.thread->id];
-    if (acceptor.busy && acceptor.listener == listener->id) Late(act, server, acceptor);
-    acceptor = {listener->id, false, false, Site()};
+    if (connection != nullptr && acceptor.busy && acceptor.listener == listener->id) {
+      Late(act, *connection->object(), server, acceptor);
+    }
+    acceptor = {};
+    acceptor.listener = listener->id;
+    if (connection != nullptr) acceptor.connection = connection->object();
   }
 
-  void Late(const Act& act, Server& server, const Acceptor& acceptor) {
-    auto connection = act.process->Find(static_cast<int>(act.result));
-    auto client = connection != nullptr ? connection->object()->socket.other_end.lock() : nullptr;
+  // Whether the client could not but wait: what was served before its turn had been sent, by its
+  // own thread, when it had connected.
+  static bool CouldNotButWait(const Connected& client, const Object* served) {
+    if (served == nullptr) return false;
+    const Queue& requests = served->socket.incoming;
+    return requests.last_write && requests.last_write->tid == client.site.tid &&
+           requests.last_write->time > client.time && requests.Unread() == 0;
+  }
+
+  void Late(const Act& act, const Object& connection, Server& server, const Acceptor& acceptor) {
+    auto client = connection.socket.other_end.lock();
     auto it = client != nullptr ? connected_.find(client->id) : connected_.end();
     if (it == connected_.end()) return;
     // Only since the server was busy: before, it was on its way to accept.
     Nanos waited = act.enter - std::max(it->second.time, acceptor.where.time);
-    if (waited < kWait) return;
+    if (waited < kNoticed && !CouldNotButWait(it->second, acceptor.connection.get())) return;
     if (server.clients++ == 0) {
       server.site = act.site();
       server.busy = acceptor.where;

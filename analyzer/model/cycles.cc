@@ -393,6 +393,7 @@ Site PlaceOf(const Wait& wait) {
 
 Site SiteOf(const Cycle& cycle) {
   auto foreign = [](const Wait& wait) {
+    if (IsInstalled(*wait.thread->process, wait.act->enter)) return true;
     return wait.act->descriptor != nullptr ? wait.act->descriptor->survived_exec
                                            : wait.thread->process->execed && wait.object != nullptr;
   };

@@ -11,6 +11,7 @@
 
 #include <array>
 #include <cstdint>
+#include <cstring>
 #include <map>
 #include <memory>
 #include <optional>
@@ -31,7 +32,16 @@ struct Object;
 struct Stream;
 
 enum class ObjectKind : uint8_t {
-  kUnknown, kPipe, kFifo, kSocket, kFile, kDirectory, kTerminal, kDevice, kAnonymous, kEpoll,
+  kUnknown,
+  kPipe,
+  kFifo,
+  kSocket,
+  kFile,
+  kDirectory,
+  kTerminal,
+  kDevice,
+  kAnonymous,
+  kEpoll,
 };
 
 // One queue of bytes: a pipe, or one direction of a connection.
@@ -48,14 +58,20 @@ struct Queue {
 };
 
 enum class SocketState : uint8_t {
-  kNew, kBound, kListening, kConnecting, kConnected, kFailed,
+  kNew,
+  kBound,
+  kListening,
+  kConnecting,
+  kConnected,
+  kFailed,
 };
 
 struct SocketInfo {
   int domain = 0, type = 0, protocol = 0;  // type without SOCK_NONBLOCK and SOCK_CLOEXEC
   SocketState state = SocketState::kNew;
-  std::string local, peer;  // "127.0.0.1:80", "[::1]:80", a path, "@abstract"; empty: none
+  std::string local, peer;          // "127.0.0.1:80", "[::1]:80", a path, "@abstract"; empty: none
   std::weak_ptr<Object> other_end;  // the peer socket where it is in the run
+  bool met = false;                 // it has had one, which may be gone
   std::weak_ptr<Object> listener;   // the listener that accepted it
   // A stream socket that has connected: in whose queue it waited to be accepted. Where that has
   // happened in the run, other_end is known too.
@@ -69,15 +85,16 @@ struct SocketInfo {
   bool shut_read = false, shut_write = false;  // own shutdown()
   int backlog = 0;
   bool receive_timeout = false, send_timeout = false;  // SO_RCVTIMEO, SO_SNDTIMEO are set
-  uint32_t connections = 0;  // accepted so far (listener)
-  Queue incoming;            // what the peer sent to this end
-  Queue outgoing;            // what this end sent while its peer is not known to the run
-  bool stream() const;       // SOCK_STREAM (or SEQPACKET)
+  uint32_t connections = 0;                            // accepted so far (listener)
+  Queue incoming;                                      // what the peer sent to this end
+  Queue outgoing;       // what this end sent while its peer is not known to the run
+  Nanos told = -1;      // and when it did so last
+  bool stream() const;  // SOCK_STREAM (or SEQPACKET)
 };
 
 // A file lock that is held: flock(2) locks belong to a description, fcntl(2) locks to a process.
 struct FileLock {
-  uint64_t owner = 0;    // Description::id or Process::id
+  uint64_t owner = 0;  // Description::id or Process::id
   bool by_process = false;
   bool exclusive = false;
 };
@@ -91,7 +108,13 @@ enum class Birth : uint8_t {
 };
 
 enum class Death : uint8_t {
-  kAlive, kClosed, kClosedByRange, kReplaced /* dup2 */, kExec, kExit, kVanished,
+  kAlive,
+  kClosed,
+  kClosedByRange,
+  kReplaced /* dup2 */,
+  kExec,
+  kExit,
+  kVanished,
 };
 
 // Who let go of an end last.
@@ -120,7 +143,8 @@ struct Object {
   // Live descriptions of it, weak: they own the object, not the reverse. Use Holders().
   std::vector<Description*> descriptions;
 
-  // By whom an end that reads, and one that writes, was let go of last. For sockets both are the same.
+  // By whom an end that reads, and one that writes, was let go of last. For sockets both are the
+  // same.
   LastHolder last_reader, last_writer;
 
   Queue queue;        // pipes and FIFOs
@@ -150,9 +174,9 @@ struct Description {
 
 // How a descriptor was used, by reads, writes and the like through its own number.
 struct Usage {
-  uint64_t reads = 0, writes = 0;        // calls that succeeded or met EOF or an error other than EBADF
+  uint64_t reads = 0, writes = 0;  // calls that succeeded or met EOF or an error other than EBADF
   uint64_t read_bytes = 0, write_bytes = 0;
-  uint64_t other = 0;  // accept, connect, poll, lseek, shutdown, sendfile, epoll_ctl ...
+  uint64_t other = 0;   // accept, connect, poll, lseek, shutdown, sendfile, epoll_ctl ...
   uint64_t passed = 0;  // dup'ed from, sent, or standing at a number below 3 at exec
   std::optional<Site> first, last;  // any of these
   bool Used() const { return reads + writes + other > 0; }
@@ -182,7 +206,7 @@ struct Descriptor {
   Site born;
   std::shared_ptr<Descriptor> from;  // for kDuplicated and kInherited
   Death death = Death::kAlive;
-  Site died;  // valid unless alive
+  Site died;                   // valid unless alive
   bool survived_exec = false;  // inherited by the present program image over an exec
   Site exec_site;              // the exec it survived last
   Usage usage;
@@ -205,14 +229,14 @@ struct Stream {
   std::weak_ptr<Descriptor> descriptor;
   int number = -1;
   Site born;
-  uint64_t read_ahead = 0;   // bytes in its buffer that the program has not taken, when last seen
-  uint64_t pending = 0;      // output that is not written yet, when last seen
+  uint64_t read_ahead = 0;  // bytes in its buffer that the program has not taken, when last seen
+  uint64_t pending = 0;     // output that is not written yet, when last seen
   uint64_t inherited_pending = 0;  // of these, how many came by fork from the parent's copy
   uint32_t inherited_from = 0;     // that parent's process id
   uint64_t flushes = 0;            // how often buffered output was written out, also by exit
   Site last_flush;
-  int32_t child = 0;               // popen: the pid of the command
-  Site last_use;             // the last call on the stream that left a record
+  int32_t child = 0;  // popen: the pid of the command
+  Site last_use;      // the last call on the stream that left a record
   StreamDeath death = StreamDeath::kAlive;
 };
 
@@ -223,9 +247,9 @@ struct Act {
   uint8_t flags = 0;  // RecordFlags
   Process* process = nullptr;
   Thread* thread = nullptr;
-  uint64_t seq = 0;      // number of the record in its thread
+  uint64_t seq = 0;  // number of the record in its thread
   Nanos enter = 0;
-  Nanos leave = 0;       // valid in DidLeave
+  Nanos leave = 0;  // valid in DidLeave
   int fd = -1;
   int64_t result = 0;
   int err = 0;
@@ -241,6 +265,14 @@ struct Act {
   bool failed() const { return err != 0; }
 };
 
+// A blob as an array of T; a torn last element is left out.
+template <typename T>
+std::vector<T> EntriesOf(const std::string& bytes) {
+  std::vector<T> entries(bytes.size() / sizeof(T));
+  std::memcpy(entries.data(), bytes.data(), entries.size() * sizeof(T));
+  return entries;
+}
+
 struct Thread {
   uint32_t id = 0;  // in the trace
   int32_t tid = 0;
@@ -253,7 +285,8 @@ struct Thread {
   std::shared_ptr<CloseRun> closes;  // that it is in; and the last one's place and number
   uint32_t closes_stack = 0;
   int closes_fd = -1;
-  std::vector<std::unique_ptr<Act>> open;  // unfinished calls, innermost last (signal handlers nest)
+  std::vector<std::unique_ptr<Act>>
+      open;  // unfinished calls, innermost last (signal handlers nest)
   // The call it is in, or null: it runs the program's own code.
   const Act* current() const { return open.empty() ? nullptr : open.back().get(); }
 };
@@ -267,28 +300,29 @@ struct Process {
   std::string name;           // of the program: last part of its path
   std::vector<std::string> argv;
   std::string exe;
-  bool traced = true;      // false: known only by a fork, spawn or wait; never said hello
-  // Program images it ran before the present one, each until when; a fork's begin with its parent's.
+  bool traced = true;  // false: known only by a fork, spawn or wait; never said hello
+  // Program images it ran before the present one, each until when; a fork's begin with its
+  // parent's.
   std::vector<std::pair<Nanos, std::string>> past_images;
-  bool execed = false;     // runs another program image than the one it was forked with
+  bool execed = false;  // runs another program image than the one it was forked with
   Nanos started = 0, ended_at = 0;
-  Site born;               // the fork, vfork or spawn in the parent
-  Site last_exec;          // of the present image
+  Site born;       // the fork, vfork or spawn in the parent
+  Site last_exec;  // of the present image
   EndKind end = EndKind::kAlive;
-  int status = 0;          // exit status or signal number
+  int status = 0;  // exit status or signal number
   bool reaped = false;
   Site reaped_at;
   std::map<int, std::shared_ptr<Descriptor>> table;
   // The last descriptor that had this number in this program image, and is gone.
   absl::flat_hash_map<int, std::shared_ptr<Descriptor>> gone;
   absl::flat_hash_map<uint64_t, std::shared_ptr<Stream>> streams;  // by FILE*
-  std::vector<Thread*> threads;   // live ones
-  std::vector<Process*> children; // all
+  std::vector<Thread*> threads;                                    // live ones
+  std::vector<Process*> children;                                  // all
   std::array<Disposition, 65> dispositions{};
   std::array<int, 65> signal_flags{};  // sa_flags
-  Nanos alarm_at = -1;        // when a pending alarm or timer expires first; -1: none
-  Nanos alarm_interval = 0;   // and how often thereafter; 0: once
-  int vfork_child_of = 0;     // shares its parent's memory until exec: the parent's process id
+  Nanos alarm_at = -1;                 // when a pending alarm or timer expires first; -1: none
+  Nanos alarm_interval = 0;            // and how often thereafter; 0: once
+  int vfork_child_of = 0;  // shares its parent's memory until exec: the parent's process id
 
   bool alive() const { return end == EndKind::kAlive; }
   std::shared_ptr<Descriptor> Find(int fd) const;

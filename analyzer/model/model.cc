@@ -71,6 +71,12 @@ std::shared_ptr<Object> Live(const Map& map, const std::string& key) {
 
 }  // namespace
 
+Nanos Model::told_outside() const {
+  Nanos told = told_outside_;
+  for (const auto& connection : unmet_) told = std::max(told, connection->socket.told);
+  return told;
+}
+
 bool Model::MadeFifo(const std::string& path) const { return fifos_.contains(FifoName(path)); }
 
 std::shared_ptr<Object> Model::FindListener(const std::string& address) const {

@@ -65,7 +65,7 @@ class Model {
   std::shared_ptr<Object> FindBound(const std::string& address) const;
   // When the run last wrote to where others can read it: a file, a terminal, a peer that is not in
   // the run. What the kernel has thought up since then, a port say, nobody outside can know.
-  Nanos told_outside() const { return told_outside_; }
+  Nanos told_outside() const;
 
   Nanos now() const { return now_; }
   const Coverage& coverage() const { return coverage_; }
@@ -125,6 +125,9 @@ class Model {
   absl::flat_hash_map<std::string, std::weak_ptr<Object>> bound_;      // datagram sockets, likewise
   absl::flat_hash_set<std::string> fifos_;  // made by the run: their names
   Nanos told_outside_ = -1;
+  // Connections that somebody wrote to before their client's connect was seen to return: whether that
+  // one is of the run shows then. The last few.
+  std::deque<std::shared_ptr<Object>> unmet_;
   // AF_UNIX clients that connected and are not accepted yet, by the listener's address.
   absl::flat_hash_map<std::string, std::deque<std::weak_ptr<Object>>> unix_queue_;
 };

@@ -2,7 +2,6 @@
 #ifndef IPCTRACE_ANALYZER_MODEL_REPLAY_H_
 #define IPCTRACE_ANALYZER_MODEL_REPLAY_H_
 
-#include <cstring>
 #include <memory>
 #include <string>
 #include <vector>
@@ -62,6 +61,7 @@ class Replay {
   void MetEnd(const std::shared_ptr<Descriptor>& from);  // end-of-file: nothing is left
   void MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uint64_t bytes);
   bool LeavesTheRun(const Act& act, const Object& object) const;
+  void ToldUnmet(const std::shared_ptr<Object>& connection);
   void FileLocked(const Act& act);
   // Calls that failed because the number is closed (and poll's POLLNVAL): Descriptor::late.
   void NoteLate(const Act& act);
@@ -106,13 +106,6 @@ class Replay {
   Model& m;
 };
 
-// A blob as an array of T; a torn last element is left out.
-template <typename T>
-std::vector<T> EntriesOf(const std::string& bytes) {
-  std::vector<T> entries(bytes.size() / sizeof(T));
-  std::memcpy(entries.data(), bytes.data(), entries.size() * sizeof(T));
-  return entries;
-}
 // What a socket address says: "127.0.0.1:80", "[::1]:80", a path, "@abstract"; empty: nothing.
 std::string AddressOf(const std::string* bytes);
 // The FdFacts of an act.

@@ -308,7 +308,7 @@ bool Replay::LeavesTheRun(const Act& act, const Object& object) const {
       return object.path != "/dev/null";
     case ObjectKind::kSocket: {
       const SocketInfo& socket = object.socket;
-      if (socket.other_end.lock() != nullptr || socket.queued_on.lock() != nullptr) return false;
+      if (socket.met || socket.queued_on.lock() != nullptr) return false;
       if (socket.stream()) return true;
       std::string to = AddressOf(act.Blob(BlobTag::kPeer));
       return m.FindBound(to.empty() ? socket.peer : to) == nullptr;
@@ -316,6 +316,18 @@ bool Replay::LeavesTheRun(const Act& act, const Object& object) const {
     default:
       return true;
   }
+}
+
+// A server's first words may be seen before the connect that they answer has returned.
+void Replay::ToldUnmet(const std::shared_ptr<Object>& connection) {
+  constexpr size_t kMostUnmet = 64;
+  if (connection->socket.told < 0) m.unmet_.push_back(connection);
+  connection->socket.told = m.now_;
+  if (m.unmet_.size() <= kMostUnmet) return;
+  Nanos& oldest = m.unmet_.front()->socket.told;
+  m.told_outside_ = std::max(m.told_outside_, oldest);
+  oldest = -1;
+  m.unmet_.pop_front();
 }
 
 void Replay::MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uint64_t bytes) {
@@ -330,7 +342,13 @@ void Replay::MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uin
     other_end = object.socket.other_end.lock();
     queue = other_end != nullptr ? &other_end->socket.incoming : &object.socket.outgoing;
   }
-  if (LeavesTheRun(act, object)) m.told_outside_ = m.now_;
+  if (LeavesTheRun(act, object)) {
+    if (object.kind == ObjectKind::kSocket && object.socket.accepted) {
+      ToldUnmet(to->object());
+    } else {
+      m.told_outside_ = m.now_;
+    }
+  }
   if (queue == nullptr) return;
   queue->written += bytes;
   Note(act, &queue->last_write);
@@ -349,7 +367,10 @@ void Replay::Opened(Act& act) {
   }
   std::shared_ptr<Object> object = ObjectOf(fact, act.site());
   const std::string* path = act.Blob(BlobTag::kPath);
-  if (path != nullptr && object->path.empty()) object->path = path->c_str();
+  // Who opens /dev/fd/N gives a pipe no name by which others could find it.
+  if (path != nullptr && object->path.empty() && object->kind != ObjectKind::kPipe) {
+    object->path = path->c_str();
+  }
   if (object->kind == ObjectKind::kFifo && path != nullptr) {
     object->made_here |= m.MadeFifo(path->c_str());
   }

@@ -90,9 +90,10 @@ void Replay::SocketpairMade(Act& act) {
   }
   for (int i = 0; i < 2; ++i) {
     ends[i]->socket.other_end = ends[1 - i];
+    ends[i]->socket.met = true;
     int flags = (act.b & SOCK_NONBLOCK) != 0 ? (O_RDWR | O_NONBLOCK) : O_RDWR;
-    auto descriptor =
-        Add(*act.process, numbers[i], NewDescription(ends[i], flags, act.site()), Birth::kOpened, act);
+    auto descriptor = Add(*act.process, numbers[i], NewDescription(ends[i], flags, act.site()),
+                          Birth::kOpened, act);
     descriptor->close_on_exec = (act.b & SOCK_CLOEXEC) != 0;
   }
 }
@@ -135,6 +136,12 @@ void Replay::Meet(const std::shared_ptr<Object>& end) {
 void Replay::Pair(const std::shared_ptr<Object>& a, const std::shared_ptr<Object>& b) {
   a->socket.other_end = b;
   b->socket.other_end = a;
+  for (const auto& end : {a, b}) {
+    end->socket.met = true;
+    if (end->socket.told < 0) continue;
+    end->socket.told = -1;
+    std::erase(m.unmet_, end);
+  }
   // What either sent before the other was known.
   for (auto [from, to] : {std::pair(a, b), std::pair(b, a)}) {
     Queue& sent = from->socket.outgoing;
@@ -170,10 +177,11 @@ void Replay::Accepted(Act& act) {
       }
     }
   }
-  auto descriptor = Add(
-      *act.process, fd,
-      NewDescription(object, (act.a & SOCK_NONBLOCK) != 0 ? (O_RDWR | O_NONBLOCK) : O_RDWR, act.site()),
-      Birth::kOpened, act);
+  auto descriptor =
+      Add(*act.process, fd,
+          NewDescription(object, (act.a & SOCK_NONBLOCK) != 0 ? (O_RDWR | O_NONBLOCK) : O_RDWR,
+                         act.site()),
+          Birth::kOpened, act);
   descriptor->close_on_exec = (act.a & SOCK_CLOEXEC) != 0;
   Meet(object);
 }
@@ -183,7 +191,8 @@ void Replay::ConnectEntered(Act& act) {
   auto object = act.descriptor->object();
   SocketInfo& socket = object->socket;
   std::string peer = AddressOf(act.Blob(BlobTag::kPeer));
-  if (socket.stream() && (socket.state == SocketState::kNew || socket.state == SocketState::kBound)) {
+  if (socket.stream() &&
+      (socket.state == SocketState::kNew || socket.state == SocketState::kBound)) {
     socket.state = SocketState::kConnecting;
     socket.peer = peer;
     if (socket.domain == AF_UNIX) m.unix_queue_[peer].push_back(object);

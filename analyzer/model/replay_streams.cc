@@ -40,7 +40,10 @@ void Replay::StreamOpened(Act& act) {
     }
     auto object = ObjectOf(fact, act.site());
     const std::string* path = act.Blob(BlobTag::kPath);
-    if (path != nullptr && object->path.empty() && act.op != Op::kPopen) object->path = path->c_str();
+    if (path != nullptr && object->path.empty() && act.op != Op::kPopen &&
+        object->kind != ObjectKind::kPipe) {
+      object->path = path->c_str();
+    }
     if (act.op == Op::kPopen && object->IsPipe()) {
       // The command may have said hello first, with a pipe that nobody knew then.
       object->outside = false;

@@ -277,54 +277,6 @@ void AddSubject(std::vector<uint64_t>& subjects, uint64_t id) {
   if (std::find(subjects.begin(), subjects.end(), id) == subjects.end()) subjects.push_back(id);
 }
 
-LateVerdict JudgeLate(const Descriptor& closed,
-                      const std::function<bool(uint32_t, uint32_t)>& same_place) {
-  LateVerdict verdict;
-  for (const LateCall& call : closed.late) {
-    // Who closes every number there is does not mean this one.
-    if (call.run != nullptr && call.run->blanks >= 2) continue;
-    verdict.calls.push_back(call);
-  }
-  if (verdict.calls.empty()) return verdict;
-  auto is_close = [](const LateCall& call) {
-    return call.op == Op::kClose || call.op == Op::kDirClose;
-  };
-  const LateCall& first = verdict.calls.front();
-  verdict.kind = is_close(first) ? LateKind::kDoubleClose : LateKind::kUse;
-
-  // Was it closed by its owner? Not, it seems, where the number had belonged to something from
-  // elsewhere before, and the close fits that one better.
-  const Descriptor* before = closed.predecessor.get();
-  if (before == nullptr || closed.death != Death::kClosed || before->death != Death::kClosed) {
-    return verdict;
-  }
-  auto same = [&](const Site& a, const Site& b) {
-    return a.stack == b.stack || (a.stack != 0 && b.stack != 0 && same_place(a.stack, b.stack));
-  };
-  if (same(before->born, closed.born)) return verdict;
-  // Opened and closed without a use between, though it was used afterwards: not by one's own will.
-  // But an end that a child got is closed unused by right.
-  bool unused = !closed.usage.Used() && closed.usage.write_bytes == 0 && closed.usage.passed == 0 &&
-                !closed.object()->IsPipe() &&
-                std::none_of(closed.process->children.begin(), closed.process->children.end(),
-                             [&](const Process* child) {
-                               return child->born.time > closed.born.time &&
-                                      child->born.time < closed.died.time;
-                             });
-  bool owner_closes_later = false;
-  for (const LateCall& call : verdict.calls) {
-    owner_closes_later |= is_close(call) && !same(call.site, closed.died);
-  }
-  bool closer_knew_the_other = closed.died.tid != closed.born.tid &&
-                               first.site.tid == closed.born.tid &&
-                               (before->born.tid == closed.died.tid ||
-                                (before->usage.last && before->usage.last->tid == closed.died.tid));
-  if (closer_knew_the_other || (!is_close(first) && (unused || owner_closes_later))) {
-    verdict.kind = LateKind::kStaleClose;
-  }
-  return verdict;
-}
-
 bool IsInstalled(const Process& process, Nanos when) {
   const std::string& image = process.ImageAt(when);
   for (const char* folder :

@@ -76,22 +76,6 @@ std::string HowToClose(const Descriptor& descriptor);
 std::vector<uint64_t> SubjectsOf(const Descriptor& descriptor);
 void AddSubject(std::vector<uint64_t>& subjects, uint64_t id);
 
-// What the calls on a descriptor's number after its close (Descriptor::late) amount to.
-enum class LateKind {
-  kNone,         // nothing: a sweep over all numbers
-  kDoubleClose,  // the first of them is another close
-  kUse,          // the first of them is a use
-  kStaleClose,   // the close itself was the mistake: meant for what had the number before, it hit
-                 // this
-};
-struct LateVerdict {
-  LateKind kind = LateKind::kNone;
-  std::vector<LateCall> calls;  // without sweeps
-};
-// `same_place` is Rule::SamePlace.
-LateVerdict JudgeLate(const Descriptor& closed,
-                      const std::function<bool(uint32_t, uint32_t)>& same_place);
-
 // Whether the program that the process ran at that time came with the system (/usr/bin and the
 // like): nobody who reads the report will mend it, and what does no harm there is worth a note
 // only.

@@ -33,7 +33,7 @@ int main(void) {
     pid_t pid = fork();
     if (pid == 0) {
       close(listener);
-      usleep(30000);  // the service takes its time
+      usleep(250000);  // the service takes its time
       write(connection, "done", 4);
       close(connection);
       _exit(0);
