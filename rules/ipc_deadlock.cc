@@ -136,7 +136,11 @@ class IpcDeadlock : public Rule {
         processes.size() > 1 ? absl::StrCat(processes.size(), " processes wait for each other")
         : threads.size() > 1 ? absl::StrCat(threads.size(), " threads wait for each other")
                              : std::string("a process waits for itself");
-    finding.message = absl::StrCat(who, " and nobody else can wake them: ", Enumerate(parts));
+    // A FIFO has a name, by which somebody who is not traced might still come and open it.
+    bool named = std::any_of(cycle.waits.begin(), cycle.waits.end(),
+                             [](const Wait& wait) { return wait.goal == Goal::kOtherSide; });
+    finding.message = absl::StrCat(who, " and nobody else ", named ? "in this run " : "",
+                                   "can wake them: ", Enumerate(parts));
     if (threads.size() > 3) absl::StrAppend(&finding.message, ", …");
     finding.fix = Fix(cycle);
     finding.site = SiteOf(cycle);

@@ -1,12 +1,15 @@
 // process-child-fallthrough: a forked child does not leave after its branch and runs on into its
 // parent's code.
 //
-// Two signs of that, each from one and the same call stack in both processes: parent and child both
-// accept on the listener after the child was given a connection to serve; or both fork again after
-// the child had done something that the parent did not do. A recursion that comes by the same line
-// again has another stack. An interpreter has one stack for all places of a script, so nothing can
-// be said of it; programs that came with the system are left alone, and so are all interpreters
-// among them.
+// Three signs of that, each from one and the same call stack in both processes: parent and child
+// both accept on the listener after the child was given a connection to serve; both fork again
+// after the child had done something that the parent did not do; or the parent waits for this
+// child, and the child, which has none, for the 0 that fork gave it. A recursion that comes by the
+// same line again has another stack. An interpreter has one stack for all places of a script, so
+// nothing can be said of it; programs that came with the system are left alone, and so are all
+// interpreters among them.
+#include <errno.h>
+
 #include <algorithm>
 #include <memory>
 #include <string>
@@ -46,12 +49,13 @@ class ProcessChildFallthrough : public Rule {
       case Op::kOpen:
       case Op::kDup2:
       case Op::kSleep:
+      case Op::kWait:
         return true;
       default:
         return false;
     }
   }
-  bool WatchesEntry(Op op) const override { return op == Op::kAccept; }
+  bool WatchesEntry(Op op) const override { return op == Op::kAccept || op == Op::kWait; }
 
   void DidFork(const Process& parent, const Process& child, const Act* act) override {
     if (child.execed || OpOf(child.born.call) != Op::kFork || IsInstalled(parent, child.born.time))
@@ -75,7 +79,9 @@ class ProcessChildFallthrough : public Rule {
   }
 
   void DidEnter(const Act& act) override {
-    if (act.op == Op::kAccept && !children_.empty()) Accepts(act);
+    if (children_.empty()) return;
+    if (act.op == Op::kAccept) Accepts(act);
+    if (act.op == Op::kWait) ParentWaits(act);
   }
 
   void DidLeave(const Act& act) override {
@@ -89,6 +95,10 @@ class ProcessChildFallthrough : public Rule {
       accepts.push_back({listener, connection->object()->id, act.site()});
       return;
     }
+    if (act.op == Op::kWait) {
+      if (act.err == ECHILD) ChildWaits(act);
+      return;
+    }
     if (doings_.empty()) return;
     auto it = doings_.find(act.process);
     if (it == doings_.end() || act.stack == 0 || it->second.size() >= kMostStacks) return;
@@ -97,13 +107,20 @@ class ProcessChildFallthrough : public Rule {
     }
   }
 
-  // One that accepts where its parent does will fork there too: that is one mistake.
+  // One that accepts where its parent does will fork and wait there too: that is one mistake.
   void DidFinish() override {
-    for (auto& [stack, finding] : forks_) {
-      if (std::none_of(at_accept_.begin(), at_accept_.end(),
-                       [&, own = stack](uint32_t each) { return SamePlace(own, each); })) {
+    std::vector<uint32_t> told = at_accept_;
+    for (auto* findings : {&forks_, &waits_}) {
+      std::vector<uint32_t> now;
+      for (auto& [stack, finding] : *findings) {
+        if (std::any_of(told.begin(), told.end(),
+                        [&, own = stack](uint32_t each) { return SamePlace(own, each); })) {
+          continue;
+        }
+        now.push_back(stack);
         Report(std::move(finding));
       }
+      told.insert(told.end(), now.begin(), now.end());
     }
   }
 
@@ -113,7 +130,9 @@ class ProcessChildFallthrough : public Rule {
     doings_.erase(&process);
     // Its parent's next fork may still show what it did.
     auto it = children_.find(&process);
-    if (it != children_.end() && it->second.forked.process == 0) children_.erase(it);
+    if (it != children_.end() && it->second.forked.process == 0 && it->second.waited.process == 0) {
+      children_.erase(it);
+    }
   }
 
  private:
@@ -141,6 +160,8 @@ class ProcessChildFallthrough : public Rule {
     bool parent_forked = false;  // and what the parent did before it forked again
     bool parent_printed_more = false;
     std::vector<uint32_t> parent_doings;
+    Site waited;         // by the child, for nobody
+    Site parent_waited;  // for this child
   };
 
   void Forget(const Process& process) {
@@ -200,6 +221,46 @@ class ProcessChildFallthrough : public Rule {
     Report(std::move(finding));
   }
 
+  void ParentWaits(const Act& act) {
+    auto pid = static_cast<int64_t>(act.a);
+    if (pid <= 0) return;
+    for (auto& [process, child] : children_) {
+      if (child.parent != act.process || process->pid != pid || process->reaped) continue;
+      child.parent_waited = act.site();
+      ReportWait(child);
+      return;
+    }
+  }
+
+  void ChildWaits(const Act& act) {
+    auto own = children_.find(act.process);
+    if (own == children_.end() || act.a != 0 || !act.process->children.empty()) return;
+    own->second.waited = act.site();
+    ReportWait(own->second);
+  }
+
+  void ReportWait(Child& child) {
+    if (child.waited.process == 0 || child.parent_waited.process == 0) return;
+    if (!SameStack(child.waited.stack, child.parent_waited.stack)) return;
+    Finding finding;
+    finding.site = child.waited;
+    finding.message =
+        absl::StrCat(Named(*child.process),
+                     " did not end after its branch and went on in its parent's code: "
+                     "there it waits for itself (ECHILD), where its parent waits for it");
+    finding.fix = "end the child's branch with exit or _exit, so that only the parent goes on";
+    finding.subjects = {(uint64_t{1} << 63) | child.process->id};
+    AddSteps(
+        finding.story,
+        {StepAt(absl::StrCat("fork made ", Named(*child.process)), child.fork),
+         StepAt(absl::StrCat(Named(*child.parent), " waits for ", Named(*child.process)),
+                child.parent_waited),
+         StepAt(absl::StrCat(Named(*child.process), " waited in the same place, and has no child"),
+                child.waited)});
+    child.waited = child.parent_waited = Site();  // once
+    waits_.push_back({child.fork.stack, std::move(finding)});
+  }
+
   // A child forks where it was itself forked.
   void ChildForked(Child& child, const Process& grandchild) {
     if (child.forked.process != 0 || !SameStack(child.fork.stack, grandchild.born.stack)) return;
@@ -245,7 +306,7 @@ class ProcessChildFallthrough : public Rule {
 
   absl::flat_hash_map<const Process*, Child> children_;
   std::vector<uint32_t> at_accept_;  // where those were forked that went on to accept
-  std::vector<std::pair<uint32_t, Finding>> forks_;
+  std::vector<std::pair<uint32_t, Finding>> forks_, waits_;
   absl::flat_hash_map<const Process*, std::vector<Accept>> accepts_;  // the last, for each listener
   absl::flat_hash_map<std::pair<const Process*, uint64_t>, Nanos> last_accept_;
   absl::flat_hash_map<const Process*, std::vector<uint32_t>> doings_;  // since the last fork

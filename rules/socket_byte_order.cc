@@ -1,8 +1,9 @@
 // socket-byte-order: a port went into an address in the machine's byte order.
 //
 // htons leaves no trace, so this speaks only where the run itself shows the swap: nobody listens on
-// the port that connect asked for and somebody on its mirror image; or bind took the mirror image
-// of a port that everybody knows.
+// the port that connect asked for and somebody on its mirror image; or what bind or connect asked
+// for is the mirror image of a port that everybody knows, that stands on the command line, that the
+// kernel gave to the program, or that comes after the one that was taken.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -15,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "analyzer/model/model.h"
@@ -56,9 +58,10 @@ class SocketByteOrder : public Rule {
         int port = PortOf(act.Blob(BlobTag::kPeer));
         if (!act.failed()) binds_.push_back({object, port, act.site(), act.descriptor});
         if (port == 0) granted_.insert(PortOf(act.Blob(BlobTag::kLocal)));
-        if (LooksSwapped(port, *act.process)) {
+        if (LooksSwapped(port, *act.descriptor)) {
           Report(Wrong(act.site(), act.descriptor, "bind", port));
         }
+        if (act.err == EADDRINUSE) taken_[object->id] = port;
         return;
       }
       case Op::kListen:
@@ -78,14 +81,28 @@ class SocketByteOrder : public Rule {
     std::shared_ptr<Descriptor> descriptor;
   };
 
-  // Nobody would have chosen this port, but its mirror image. Not so where the kernel chose it (a
-  // server that binds again to the port it was given) or the user, on the command line.
-  bool LooksSwapped(int port, const Process& process) const {
-    if (port == 0 || !WellKnown(Swapped(port)) || WellKnown(port) || granted_.contains(port)) {
-      return false;
-    }
+  // As an argument of its own, or at the end of one: "8080", "--port=8080", "localhost:8080".
+  static bool OnCommandLine(int port, const Process& process) {
     std::string text = absl::StrCat(port);
-    return std::find(process.argv.begin(), process.argv.end(), text) == process.argv.end();
+    return std::any_of(process.argv.begin(), process.argv.end(), [&](const std::string& word) {
+      if (!word.ends_with(text)) return false;
+      return word.size() == text.size() || word[word.size() - text.size() - 1] == '=' ||
+             word[word.size() - text.size() - 1] == ':';
+    });
+  }
+
+  // Nobody meant this port, but its mirror image. Not so where the kernel chose it (a server that
+  // binds again to the port it was given) or the user, on the command line.
+  bool LooksSwapped(int port, const Descriptor& descriptor) const {
+    int swapped = Swapped(port);
+    if (port == 0 || swapped == port || granted_.contains(port)) return false;
+    if (OnCommandLine(port, *descriptor.process)) return false;
+    // Smaller numbers may be anything: a count, a time.
+    if (swapped >= 1024 && OnCommandLine(swapped, *descriptor.process)) return true;
+    if (granted_.contains(swapped)) return true;
+    auto taken = taken_.find(descriptor.object()->id);
+    if (taken != taken_.end() && taken->second + 1 == swapped) return true;
+    return WellKnown(swapped) && !WellKnown(port);
   }
 
   std::shared_ptr<Object> ListenerOn(int port) const {
@@ -105,7 +122,7 @@ class SocketByteOrder : public Rule {
     if (port == 0 || Swapped(port) == port || ListenerOn(port) != nullptr) return;
     auto meant = ListenerOn(Swapped(port));
     if (meant == nullptr) {
-      if (LooksSwapped(port, *act.process)) {
+      if (LooksSwapped(port, *act.descriptor)) {
         Report(Wrong(act.site(), act.descriptor, "connect", port));
       }
       return;
@@ -144,7 +161,8 @@ class SocketByteOrder : public Rule {
   }
 
   std::vector<Bind> binds_;
-  absl::flat_hash_set<int> granted_;  // ports that the kernel chose
+  absl::flat_hash_set<int> granted_;          // ports that the kernel chose
+  absl::flat_hash_map<uint64_t, int> taken_;  // the last that bind met as such, by Object::id
   std::vector<std::weak_ptr<Object>> listeners_;
 };
 

@@ -367,13 +367,22 @@ bool AlarmPending(const Process& process, Nanos now) {
   return process.alarm_at >= 0 && (process.alarm_at >= now || process.alarm_interval > 0);
 }
 
-// How many processes wait for a FIFO's other side.
-size_t Openers(const std::vector<Blocked>& suspects) {
-  absl::flat_hash_set<const Process*> processes;
+// Whether processes wait for the other sides of different FIFOs. Those that wait at one and the
+// same all want the same guest.
+bool OpensAreCrossed(const std::vector<Blocked>& suspects) {
+  const Process* first = nullptr;
+  const std::string* first_path = nullptr;
   for (const Blocked& each : suspects) {
-    if (each.causes.front().goal == Goal::kOtherSide) processes.insert(each.act->process);
+    if (each.causes.front().goal != Goal::kOtherSide) continue;
+    const std::string* path = each.act->Blob(BlobTag::kPath);
+    if (first == nullptr) {
+      first = each.act->process;
+      first_path = path;
+    } else if (each.act->process != first && *path != *first_path) {
+      return true;
+    }
   }
-  return processes.size();
+  return false;
 }
 
 }  // namespace
@@ -414,7 +423,7 @@ std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now) {
   while (changed) {
     changed = false;
     // One that waits for whoever may open a FIFO is a server; two of them are an accident.
-    bool lonely = Openers(suspects) < 2;
+    bool lonely = !OpensAreCrossed(suspects);
     auto may_come = [&](const Cause& cause) {
       if (cause.thread != nullptr) return !suspected.contains(cause.thread);
       if (cause.goal == Goal::kNever) return false;

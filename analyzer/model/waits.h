@@ -20,8 +20,8 @@
 //   - A FIFO that a process of the run made, with another one at its other side, now or earlier, is
 //     the run's own affair; but any process of the run might open it again.
 //   - An open of a FIFO waits for the other side to be opened. One process that does may well wait
-//     for somebody outside. Where two of them do, each at a FIFO that the run made, and nobody else
-//     goes on, they have taken the FIFOs in different orders.
+//     for somebody outside, and so may several at one FIFO. Where two do at different FIFOs that
+//     the run made, and nobody else goes on, they have taken the FIFOs in different orders.
 //
 // What is not counted as a waker: kill(2) by a running process. A supervisor that ends a hung child
 // does not make the child's wait come true.
