@@ -1,8 +1,8 @@
 // Births, changes and ends of processes.
 //
 // fork: the parent's record is open while the child is made. In the child the page with the thread's
-// identity reads as zeros (recorder.h), and the handler registered with pthread_atfork, the first of
-// all to run, gives it a new one, so that what the program's own handlers do is already the child's.
+// identity reads as zeros (recorder.h), and its first call gives it a new one, also where a handler
+// of pthread_atfork makes that.
 //
 // exec: the record stays open; the new image's hello tells that it worked. Whatever the program does
 // to its environment, the two variables that keep the run together are passed on.
@@ -33,33 +33,12 @@ extern "C" pid_t _Fork() noexcept;
 namespace ipctrace {
 namespace {
 
-// The last handler to run at exit, whether main returned or exit was called: only the flushing of
-// the streams is still to come.
-void AtExit(int status, void*) {
-  SampleStreams();
-  SampleNumbers();
-  Fact end(Call::fact_process_exit);
-  end->a = static_cast<uint64_t>(static_cast<int64_t>(status));
-  end.Done();
-  if (session.first_of_bare) {
-    // What the streams hold is to come before the report. This is the very clean-up that exit does
-    // next, without the locks that fflush would wait for.
-    REAL(fcloseall)();
-    WaitForReport();
-  }
-}
-
 void BeforeFork(Act& act) {
   act.Enter();
   if (!act.lost()) act.thread()->fork_seq = SeqOf(act.record());
 }
 
 }  // namespace
-
-void PrepareEnd() {
-  on_exit(AtExit, nullptr);
-  pthread_atfork(nullptr, nullptr, BecomeChild);
-}
 
 INTERPOSE(fork)() {
   SampleStreams();

@@ -1,8 +1,5 @@
 // Processes that libc makes by itself: posix_spawn and system, forkpty and daemon, clone. (popen is
 // with the streams.)
-//
-// libc's own fork inside these runs the handlers of pthread_atfork, so the child has its identity
-// (recorder.h) before anything else happens in it.
 #include <pty.h>
 #include <sched.h>
 #include <spawn.h>

@@ -10,7 +10,6 @@
 
 #include "preload/interpose.h"
 #include "preload/raw.h"
-#include "preload/threads.h"
 
 namespace ipctrace {
 namespace {
@@ -66,6 +65,9 @@ int RunThreadC11(void* argument) {
 ThreadState* Prepare(Act& act, void* start_argument) {
   session.threaded = true;
   if (session.chunks == nullptr) return nullptr;
+  // Not before: most processes have one thread and need no key.
+  if (!has_key) has_key = pthread_key_create(&end_key, AtThreadEnd) == 0;
+  if (has_key) pthread_setspecific(end_key, act.thread());
   ThreadState* const state = NewThreadState();
   if (state == nullptr) return nullptr;
   state->start_argument = start_argument;
@@ -74,11 +76,6 @@ ThreadState* Prepare(Act& act, void* start_argument) {
 }
 
 }  // namespace
-
-void PrepareThreads() {
-  has_key = pthread_key_create(&end_key, AtThreadEnd) == 0;
-  if (has_key) pthread_setspecific(end_key, thread_state);
-}
 
 INTERPOSE(pthread_create)(pthread_t* thread, const pthread_attr_t* attributes,
                           void* (*start)(void*), void* argument) {

@@ -20,6 +20,8 @@ extern "C" void __sanitizer_report_error_summary(const char*) __attribute__((wea
 namespace ipctrace {
 namespace {
 
+constexpr int kMostAsked = 256;  // descriptors that one poll asks about
+
 struct DirectoryEntry {
   uint64_t inode;
   int64_t offset;
@@ -28,7 +30,7 @@ struct DirectoryEntry {
   char name[1];
 };
 
-size_t Hex(char* out, uint64_t value) {
+IPCTRACE_START_CODE size_t Hex(char* out, uint64_t value) {
   size_t digits = 1;
   while (digits < 16 && value >> (4 * digits) != 0) ++digits;
   for (size_t i = 0; i < digits; ++i) {
@@ -37,7 +39,7 @@ size_t Hex(char* out, uint64_t value) {
   return digits;
 }
 
-void WriteObject(BlobWriter* writer, uint64_t bias, const ElfW(Phdr) * segments, int count,
+IPCTRACE_START_CODE void WriteObject(BlobWriter* writer, uint64_t bias, const ElfW(Phdr) * segments, int count,
                  const char* path) {
   uint64_t start = ~uint64_t{0};
   uint64_t end = 0;
@@ -62,50 +64,56 @@ void WriteObject(BlobWriter* writer, uint64_t bias, const ElfW(Phdr) * segments,
   writer->Write("\n", 1);
 }
 
-int WriteModule(dl_phdr_info* info, size_t, void* argument) {
+IPCTRACE_START_CODE int WriteModule(dl_phdr_info* info, size_t, void* argument) {
   WriteObject(static_cast<BlobWriter*>(argument), info->dlpi_addr, info->dlpi_phdr,
               info->dlpi_phnum, info->dlpi_name);
   return 0;
 }
 
-void WriteModules(ThreadState* thread, const Record* owner) {
+IPCTRACE_START_CODE void WriteModules(ThreadState* thread, const Record* owner) {
   BlobWriter writer(thread, owner, BlobTag::kModules);
   dl_iterate_phdr(WriteModule, &writer);
   writer.Finish();
 }
 
-void WriteLink(Fact& fact, BlobTag tag, const char* link) {
+IPCTRACE_START_CODE void WriteLink(Fact& fact, BlobTag tag, const char* link) {
   char path[1024];
   const long length = Raw(SYS_readlinkat, AT_FDCWD, Address(link), Address(path), sizeof(path));
   if (length > 0) fact.Blob(tag, path, static_cast<size_t>(length));
 }
 
-void WriteDescriptor(BlobWriter& writer, int fd) {
+IPCTRACE_START_CODE void WriteDescriptor(BlobWriter& writer, int fd) {
   FdFact found;
   if (DescribeDescriptor(fd, kAskKernel, kAskKernel, &found)) writer.Write(&found, sizeof(found));
 }
 
-// Without /proc, whose first use costs a new process 30 us. Where the kernel's table of descriptors
-// has no more than kFew places, select ignores larger numbers, and finds bad ones otherwise; poll
-// tells of all the others at once which are open. False, with nothing written: cannot tell.
-bool WriteFewDescriptors(BlobWriter& writer) {
-  constexpr int kFew = 256;
-  uint64_t beyond[kFew / 64 + 1] = {};
-  beyond[kFew / 64] = ~uint64_t{0};
+// Where the kernel's table of descriptors has no more than `few` places (a multiple of 64), select
+// ignores larger numbers; otherwise it finds bad ones, or all of the next 64 are open.
+IPCTRACE_START_CODE bool HasPlaces(int few) {
+  uint64_t beyond[kMostAsked / 64 + 1] = {};
+  beyond[few / 64] = ~uint64_t{0};
   timeval now = {};
-  if (Raw(SYS_select, kFew + 64, Address(beyond), 0, 0, Address(&now)) != 0) return false;
-  pollfd entries[kFew];
-  for (int fd = 0; fd < kFew; ++fd) entries[fd] = {fd, 0, 0};
+  return Raw(SYS_select, few + 64, Address(beyond), 0, 0, Address(&now)) == 0;
+}
+
+// Without /proc, whose first use costs a new process 30 us: poll tells of all numbers at once which
+// are open. False, with nothing written: cannot tell.
+IPCTRACE_START_CODE bool WriteFewDescriptors(BlobWriter& writer) {
+  const int few = HasPlaces(64) ? 64 : kMostAsked;
+  if (few != 64 && !HasPlaces(few)) return false;
+  pollfd entries[kMostAsked + 1];
+  for (int fd = 0; fd <= few; ++fd) entries[fd] = {fd, 0, 0};
   timespec at_once = {};
-  if (Raw(SYS_ppoll, Address(entries), kFew, Address(&at_once), 0, 8) < 0) return false;
-  for (int fd = 0; fd < kFew; ++fd) {
+  if (Raw(SYS_ppoll, Address(entries), few + 1, Address(&at_once), 0, 8) < 0) return false;
+  if ((entries[few].revents & POLLNVAL) == 0) return false;
+  for (int fd = 0; fd < few; ++fd) {
     if ((entries[fd].revents & POLLNVAL) == 0) WriteDescriptor(writer, fd);
   }
   return true;
 }
 
 // False: /proc is not there.
-bool WriteDescriptors(Fact& fact) {
+IPCTRACE_START_CODE bool WriteDescriptors(Fact& fact) {
   BlobWriter writer(fact.thread(), fact.record(), BlobTag::kFds);
   if (WriteFewDescriptors(writer)) {
     writer.Finish();
@@ -140,7 +148,7 @@ bool WriteDescriptors(Fact& fact) {
 // The executable's path. The kernel passes on the name that exec was given, which costs nothing to
 // read, where /proc/self/exe costs 20 us; but for a script it is the script's, and then it stands
 // among the first arguments too.
-void WriteExecutable(Fact& fact, int argc, char** argv, const char* directory, long length) {
+IPCTRACE_START_CODE void WriteExecutable(Fact& fact, int argc, char** argv, const char* directory, long length) {
   const auto* name = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
   bool plain = name != nullptr && name[0] != 0 && strncmp(name, "/dev/fd/", 8) != 0 &&
                strncmp(name, "/proc/", 6) != 0 && (name[0] == '/' || length > 1);
@@ -157,11 +165,12 @@ void WriteExecutable(Fact& fact, int argc, char** argv, const char* directory, l
 }
 
 // A new image has no handlers, and of the signals it may ignore these are the ones that matter to
-// an IPC rule or that shells, nohup and daemons set.
-constexpr int kSignals[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGPIPE, SIGALRM, SIGTERM, SIGCHLD,
-                            SIGUSR1, SIGUSR2, SIGTSTP, SIGTTIN, SIGTTOU, SIGIO,   SIGURG};
+// an IPC rule or that shells, nohup and daemons set. Each costs a system call.
+constexpr uint64_t Bit(int signal) { return uint64_t{1} << (signal - 1); }
+constexpr uint64_t kSignals = Bit(SIGHUP) | Bit(SIGINT) | Bit(SIGQUIT) | Bit(SIGPIPE) |
+                              Bit(SIGALRM) | Bit(SIGTERM) | Bit(SIGCHLD);
 
-void WriteDispositions(Fact& fact) {
+IPCTRACE_START_CODE void WriteDispositions(Fact& fact) {
   struct {
     void (*handler)(int);
     uint64_t flags;
@@ -169,10 +178,11 @@ void WriteDispositions(Fact& fact) {
     uint64_t mask;
   } action;
   uint64_t dispositions[2] = {};
-  for (int signal : kSignals) {
+  for (uint64_t left = kSignals; left != 0; left &= left - 1) {
+    const int signal = __builtin_ctzll(left) + 1;
     if (Raw(SYS_rt_sigaction, signal, 0, Address(&action), 8) != 0) continue;
     if (action.handler == SIG_DFL) continue;
-    dispositions[action.handler == SIG_IGN ? 0 : 1] |= uint64_t{1} << (signal - 1);
+    dispositions[action.handler == SIG_IGN ? 0 : 1] |= Bit(signal);
   }
   fact.Blob(BlobTag::kDispositions, dispositions, sizeof(dispositions));
 }
@@ -197,7 +207,7 @@ void SampleNumbers() {
   numbers.Done();
 }
 
-void SayHello(ThreadState* thread, int argc, char** argv, bool first) {
+IPCTRACE_START_CODE void SayHello(ThreadState* thread, int argc, char** argv, bool first) {
   Fact hello(thread, Call::fact_hello, -1);
   hello->a = static_cast<uint64_t>(Raw(SYS_getppid));
   hello->b = first ? uint64_t{kHelloFirst} : 0;

@@ -5,10 +5,12 @@
 // here are what the library's own calls, also those that the compiler makes, are bound to.
 #include <cstddef>
 
+#include "preload/session.h"
+
 // For names that it knows itself g++ passes over both the attribute and -fvisibility.
 __asm__(".hidden memcpy\n.hidden memmove\n.hidden memset");
 
-#define IPCTRACE_OWN extern "C" __attribute__((used))
+#define IPCTRACE_OWN extern "C" IPCTRACE_START_CODE __attribute__((used))
 
 IPCTRACE_OWN void* memcpy(void* to, const void* from, size_t bytes) {
   void* const result = to;

@@ -15,7 +15,7 @@ __attribute__((visibility("hidden"))) long ipctrace_after_vfork(long result);
 
 namespace ipctrace {
 
-// At the start: registers what must run last at exit, and first in a forked child.
+// At the start: registers what must run last at exit.
 void PrepareEnd();
 
 }  // namespace ipctrace

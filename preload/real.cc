@@ -26,7 +26,7 @@ struct Hashes {
 };
 constexpr Hashes MakeHashes() {
   Hashes hashes = {};
-  for (size_t i = 0; i < kCallCount; ++i) hashes.of[i] = GnuHash(kCallNames[i]);
+  for (size_t i = 0; i < kCallCount; ++i) hashes.of[i] = GnuHash(NameOf(static_cast<Call>(i)));
   return hashes;
 }
 constexpr Hashes kHashes = MakeHashes();
@@ -105,7 +105,7 @@ void* FindReal(Call call) {
   const link_map* map = OwnMap();
   for (map = map == nullptr ? nullptr : map->l_next; map != nullptr && function == nullptr;
        map = map->l_next) {
-    function = FindIn(map, kCallNames[index], kHashes.of[index]);
+    function = FindIn(map, NameOf(call), kHashes.of[index]);
   }
   if (function == nullptr) function = reinterpret_cast<void*>(Missing);
   real_functions[index] = function;

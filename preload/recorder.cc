@@ -12,15 +12,16 @@
 namespace ipctrace {
 
 __thread ThreadState* thread_state __attribute__((tls_model("initial-exec")));
-Record lost_record;
-Session session;
+constinit Record lost_record = {};
+IPCTRACE_START_DATA constinit Session session = {};
 
 namespace {
 
 // For threads that cannot be traced: its claims all go to lost_record.
-ThreadState untraced_state;
+constinit ThreadState untraced_state = {};
 
-std::atomic<uint64_t> free_states;  // pointer << 16 | a tag that changes with every pop
+// pointer << 16 | a tag that changes with every pop
+IPCTRACE_START_DATA constinit std::atomic<uint64_t> free_states = 0;
 
 class SignalsBlocked {
  public:
@@ -155,7 +156,7 @@ void TakeChildIdentity(ThreadState* thread) {
 
 }  // namespace
 
-void TakeIdentity(ThreadState* thread, uint32_t process) {
+IPCTRACE_START_CODE void TakeIdentity(ThreadState* thread, uint32_t process) {
   OwnCursor(thread) = kFullCursor;
   thread->id.cursor = kFullCursor;
   thread->id.next_seq = 0;
@@ -213,7 +214,7 @@ void BecomeChild() {
   TakeChildIdentity(thread);
 }
 
-ThreadState* NewThreadState() {
+IPCTRACE_START_CODE ThreadState* NewThreadState() {
   uint64_t head = free_states.load(std::memory_order_acquire);
   while (head >> 16 != 0) {
     auto* const state = reinterpret_cast<ThreadState*>(head >> 16);
@@ -234,6 +235,7 @@ ThreadState* NewThreadState() {
   if (memory < 0 && memory > -4096) return nullptr;
   Raw(SYS_madvise, memory, 4096, 18 /* MADV_WIPEONFORK */);
   auto* const state = reinterpret_cast<ThreadState*>(memory);
+  state->id.cursor = kFullCursor;
   state->fork_seq = kNoFork;
   return state;
 }
@@ -288,7 +290,7 @@ void AbandonDeeper(ThreadState* thread, uint64_t sp) {
   }
 }
 
-void BlobWriter::Next() {
+IPCTRACE_START_CODE void BlobWriter::Next() {
   piece_ = reinterpret_cast<BlobRecord*>(Claim(thread_));
   piece_->owner = owner_;
   piece_->tag = tag_;
@@ -296,7 +298,7 @@ void BlobWriter::Next() {
   used_ = 0;
 }
 
-void BlobWriter::Write(const void* data, size_t size) {
+IPCTRACE_START_CODE void BlobWriter::Write(const void* data, size_t size) {
   const char* from = static_cast<const char*>(data);
   while (size != 0) {
     if (piece_ != nullptr && used_ == kBlobPieceBytes) {
@@ -316,7 +318,7 @@ void BlobWriter::Write(const void* data, size_t size) {
   }
 }
 
-void BlobWriter::Finish() {
+IPCTRACE_START_CODE void BlobWriter::Finish() {
   if (piece_ == nullptr) Next();
   piece_->length = used_;
   piece_->head.store(
@@ -325,8 +327,8 @@ void BlobWriter::Finish() {
   piece_ = nullptr;
 }
 
-void WriteBlob(ThreadState* thread, const Record* owner, BlobTag tag, const void* data,
-               size_t size) {
+IPCTRACE_START_CODE void WriteBlob(ThreadState* thread, const Record* owner, BlobTag tag,
+                                   const void* data, size_t size) {
   BlobWriter writer(thread, owner, tag);
   writer.Write(data, size);
   writer.Finish();

@@ -21,7 +21,6 @@
 #include "preload/raw.h"
 #include "preload/recorder.h"
 #include "preload/streams.h"
-#include "preload/threads.h"
 #include "preload/valgrind.h"
 
 extern "C" void* __libc_stack_end;
@@ -29,7 +28,7 @@ extern "C" void* __libc_stack_end;
 namespace ipctrace {
 namespace {
 
-const char* Variable(char** environment, const char* name) {
+IPCTRACE_START_CODE const char* Variable(char** environment, const char* name) {
   const size_t length = strlen(name);
   for (; *environment != nullptr; ++environment) {
     if (strncmp(*environment, name, length) == 0 && (*environment)[length] == '=') {
@@ -40,7 +39,7 @@ const char* Variable(char** environment, const char* name) {
 }
 
 // Where the executable's code is, for telling return addresses from data on the stack.
-void FindExecutable() {
+IPCTRACE_START_CODE void FindExecutable() {
   const auto* headers = reinterpret_cast<const ElfW(Phdr)*>(getauxval(AT_PHDR));
   const unsigned long count = getauxval(AT_PHNUM);
   uint64_t bias = 0;
@@ -62,7 +61,7 @@ void FindExecutable() {
 }
 
 // The library's own path, absolute, before the program can change its directory.
-void FindLibrary() {
+IPCTRACE_START_CODE void FindLibrary() {
   const char* name = nullptr;
   for (const link_map* map = _r_debug.r_map; map != nullptr; map = map->l_next) {
     if (map->l_ld == _DYNAMIC) name = map->l_name;
@@ -85,7 +84,7 @@ void FindLibrary() {
 
 }  // namespace
 
-bool MapSession(const char* path) {
+IPCTRACE_START_CODE bool MapSession(const char* path) {
   const size_t length = strlen(path);
   if (length >= sizeof(session.path)) return false;
   const long fd = Raw(SYS_openat, AT_FDCWD, Address(path), O_RDWR | O_CLOEXEC | O_NOFOLLOW);
@@ -120,9 +119,9 @@ bool MapSession(const char* path) {
   return true;
 }
 
-void Start(int, char**, char**) {
-  if (session.started) return;
-  session.started = true;
+IPCTRACE_START_CODE void Start(int, char**, char**) {
+  // Written at once: a page that is read first costs a second fault.
+  if (__atomic_exchange_n(&session.started, true, __ATOMIC_RELAXED)) return;
   auto* const stack = static_cast<long*>(__libc_stack_end);
   const int argc = static_cast<int>(stack[0]);
   char** const argv = reinterpret_cast<char**>(stack + 1);
@@ -151,7 +150,6 @@ void Start(int, char**, char**) {
   thread_state = thread;
   AddStandardStreams();
   SayHello(thread, argc, argv, first || session.process == 1);
-  PrepareThreads();
   PrepareEnd();
 }
 

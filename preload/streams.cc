@@ -61,7 +61,7 @@ void Report(FILE* stream, int only = -1) {
 
 }  // namespace
 
-void AddStandardStreams() {
+IPCTRACE_START_CODE void AddStandardStreams() {
   stream_table[0].store(stdin);
   stream_table[1].store(stdout);
   stream_table[2].store(stderr);

@@ -66,7 +66,7 @@ bool IsWrapperName(std::string_view function) {
   static const auto* const kNames = [] {
     auto* names = new absl::flat_hash_map<std::string, bool>;
     for (size_t i = 0; i < kCallCount; ++i) {
-      if (kCallOps[i] > Op::kStreamState) names->emplace(kCallNames[i], true);
+      if (kCallOps[i] > Op::kStreamState) names->emplace(NameOf(static_cast<Call>(i)), true);
     }
     return names;
   }();
