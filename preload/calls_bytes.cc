@@ -13,7 +13,7 @@
 namespace ipctrace {
 namespace {
 
-IPCTRACE_INLINE ssize_t LeaveBytes(Act& act, ssize_t moved, const void* data) {
+IPCTRACE_INLINE ssize_t LeaveBytes(HotAct& act, ssize_t moved, const void* data) {
   if (__builtin_expect(act.Return(moved), 1) && moved > 0) {
     RecordPayload(act, data, static_cast<size_t>(moved));
   }
@@ -21,7 +21,7 @@ IPCTRACE_INLINE ssize_t LeaveBytes(Act& act, ssize_t moved, const void* data) {
   return moved;
 }
 
-IPCTRACE_INLINE ssize_t LeaveVectors(Act& act, ssize_t moved, const iovec* vectors, int count) {
+IPCTRACE_INLINE ssize_t LeaveVectors(HotAct& act, ssize_t moved, const iovec* vectors, int count) {
   if (act.Return(moved) && moved > 0) {
     RecordVectorPayload(act, vectors, static_cast<uint64_t>(count), static_cast<size_t>(moved));
   }
@@ -33,7 +33,7 @@ IPCTRACE_INLINE ssize_t LeaveVectors(Act& act, ssize_t moved, const iovec* vecto
 
 INTERPOSE(read)(int fd, void* data, size_t size) {
   BeforeRawUse(fd);
-  Act act(Call::read, fd);
+  HotAct act(Call::read, fd);
   act->a = size;
   act.Enter();
   return LeaveBytes(act, REAL(read)(fd, data, size), data);
@@ -41,7 +41,7 @@ INTERPOSE(read)(int fd, void* data, size_t size) {
 
 INTERPOSE(__read_chk)(int fd, void* data, size_t size, size_t room) {
   BeforeRawUse(fd);
-  Act act(Call::__read_chk, fd);
+  HotAct act(Call::__read_chk, fd);
   act->a = size;
   act.Enter();
   return LeaveBytes(act, REAL(__read_chk)(fd, data, size, room), data);
@@ -49,7 +49,7 @@ INTERPOSE(__read_chk)(int fd, void* data, size_t size, size_t room) {
 
 INTERPOSE(write)(int fd, const void* data, size_t size) {
   BeforeRawUse(fd);
-  Act act(Call::write, fd);
+  HotAct act(Call::write, fd);
   act->a = size;
   act.Enter();
   return LeaveBytes(act, REAL(write)(fd, data, size), data);
@@ -58,7 +58,7 @@ INTERPOSE(write)(int fd, const void* data, size_t size) {
 #define VECTORS(name)                                                         \
   INTERPOSE(name)(int fd, const iovec* vectors, int count) {                  \
     BeforeRawUse(fd);                                                         \
-    Act act(Call::name, fd);                                                  \
+    HotAct act(Call::name, fd);                                               \
     act->a = VectorBytes(vectors, static_cast<uint64_t>(count));              \
     act.Enter();                                                              \
     return LeaveVectors(act, REAL(name)(fd, vectors, count), vectors, count); \

@@ -33,14 +33,23 @@ extern "C" pid_t _Fork() noexcept;
 namespace ipctrace {
 namespace {
 
-void BeforeFork(Act& act) {
+// What a child is likely to call first is looked up before it is made: there the table's page would
+// have to be copied for it.
+IPCTRACE_START_CODE void FindWhatChildrenCall() {
+  for (Call call : {Call::dup2, Call::close, Call::execve, Call::execvpe, Call::_exit}) {
+    if (real_functions[static_cast<size_t>(call)] == nullptr) FindReal(call);
+  }
+}
+
+IPCTRACE_START_CODE void BeforeFork(Act& act) {
+  FindWhatChildrenCall();
   act.Enter();
   if (!act.lost()) act.thread()->fork_seq = SeqOf(act.record());
 }
 
 }  // namespace
 
-INTERPOSE(fork)() {
+INTERPOSE_AT_START(fork)() {
   SampleStreams();
   Act act(Call::fork, -1);
   BeforeFork(act);
@@ -180,7 +189,7 @@ __asm__(
 
 namespace {
 
-void WriteArguments(Act& act, char* const* arguments) {
+IPCTRACE_START_CODE void WriteArguments(Act& act, char* const* arguments) {
   if (act.lost() || arguments == nullptr) return;
   BlobWriter writer(act.thread(), act.record(), BlobTag::kArgv);
   size_t total = 0;
@@ -195,7 +204,7 @@ void WriteArguments(Act& act, char* const* arguments) {
   writer.Finish();
 }
 
-void EnterExec(Act& act, const char* path, char* const* arguments) {
+IPCTRACE_START_CODE void EnterExec(Act& act, const char* path, char* const* arguments) {
   BlobString(act, BlobTag::kPath, path);
   WriteArguments(act, arguments);
   act.Enter();
@@ -203,60 +212,60 @@ void EnterExec(Act& act, const char* path, char* const* arguments) {
 
 }  // namespace
 
-INTERPOSE(execve)(const char* path, char* const* arguments, char* const* environment) {
+INTERPOSE_AT_START(execve)(const char* path, char* const* arguments, char* const* environment) {
   SampleStreams();
-  CountIfUntraceable(AT_FDCWD, path);
+  const bool traceable = IsTraceable(AT_FDCWD, path);
   Act act(Call::execve, -1);
   EnterExec(act, path, arguments);
-  return act.Leave(REAL(execve)(path, arguments, TracedEnvironment(environment)));
+  return act.Leave(REAL(execve)(path, arguments, TracedEnvironment(environment, traceable)));
 }
 
-INTERPOSE(execv)(const char* path, char* const* arguments) {
+INTERPOSE_AT_START(execv)(const char* path, char* const* arguments) {
   SampleStreams();
-  CountIfUntraceable(AT_FDCWD, path);
+  const bool traceable = IsTraceable(AT_FDCWD, path);
   Act act(Call::execv, -1);
   EnterExec(act, path, arguments);
-  return act.Leave(REAL(execve)(path, arguments, TracedEnvironment(environ)));
+  return act.Leave(REAL(execve)(path, arguments, TracedEnvironment(environ, traceable)));
 }
 
-INTERPOSE(execvp)(const char* path, char* const* arguments) {
+INTERPOSE_AT_START(execvp)(const char* path, char* const* arguments) {
   SampleStreams();
-  CountIfUntraceableName(path);
+  const bool traceable = IsTraceableName(path);
   Act act(Call::execvp, -1);
   EnterExec(act, path, arguments);
-  return act.Leave(REAL(execvpe)(path, arguments, TracedEnvironment(environ)));
+  return act.Leave(REAL(execvpe)(path, arguments, TracedEnvironment(environ, traceable)));
 }
 
-INTERPOSE(execvpe)(const char* path, char* const* arguments, char* const* environment) {
+INTERPOSE_AT_START(execvpe)(const char* path, char* const* arguments, char* const* environment) {
   SampleStreams();
-  CountIfUntraceableName(path);
+  const bool traceable = IsTraceableName(path);
   Act act(Call::execvpe, -1);
   EnterExec(act, path, arguments);
-  return act.Leave(REAL(execvpe)(path, arguments, TracedEnvironment(environment)));
+  return act.Leave(REAL(execvpe)(path, arguments, TracedEnvironment(environment, traceable)));
 }
 
 INTERPOSE(fexecve)(int fd, char* const* arguments, char* const* environment) {
   SampleStreams();
-  CountIfUntraceable(fd, "");
+  const bool traceable = IsTraceable(fd, "");
   Act act(Call::fexecve, fd);
   EnterExec(act, "", arguments);
-  return act.Leave(REAL(fexecve)(fd, arguments, TracedEnvironment(environment)));
+  return act.Leave(REAL(fexecve)(fd, arguments, TracedEnvironment(environment, traceable)));
 }
 
 INTERPOSE(execveat)(int directory, const char* path, char* const* arguments,
                     char* const* environment, int flags) {
   SampleStreams();
-  CountIfUntraceable(directory, path);
+  const bool traceable = IsTraceable(directory, path);
   Act act(Call::execveat, directory);
   EnterExec(act, path, arguments);
   return act.Leave(
-      REAL(execveat)(directory, path, arguments, TracedEnvironment(environment), flags));
+      REAL(execveat)(directory, path, arguments, TracedEnvironment(environment, traceable), flags));
 }
 
 // The forms with the arguments in a row, as libc does them: counted, and put into an array. The
 // array is on the stack, as in libc; -ffixed-rbp leaves no register for a variable-sized one, so
 // its bound is fixed and longer lists are the kernel's memory (never freed: exec, or a failed one).
-#define EXEC_LIST(call, last_argument, count_untraceable, finish)                              \
+#define EXEC_LIST(call, last_argument, is_traceable, finish)                                   \
   va_list list;                                                                                \
   size_t count = 1;                                                                            \
   va_start(list, first);                                                                       \
@@ -282,28 +291,29 @@ INTERPOSE(execveat)(int directory, const char* path, char* const* arguments,
   char* const* environment = last_argument;                                                    \
   va_end(list);                                                                                \
   SampleStreams();                                                                             \
-  count_untraceable;                                                                           \
+  const bool traceable = is_traceable;                                                         \
   Act act(Call::call, -1);                                                                     \
   EnterExec(act, path, arguments);                                                             \
-  const int result = act.Leave(REAL(finish)(path, arguments, TracedEnvironment(environment))); \
+  environment = TracedEnvironment(environment, traceable);                                     \
+  const int result = act.Leave(REAL(finish)(path, arguments, environment));                    \
   if (arguments != some) {                                                                     \
     Raw(SYS_munmap, Address(arguments), static_cast<long>(count * sizeof(char*)));             \
   }                                                                                            \
   return result
 
-INTERPOSE(execl)(const char* path, const char* first, ...) {
-  EXEC_LIST(execl, environ, CountIfUntraceable(AT_FDCWD, path), execve);
+INTERPOSE_AT_START(execl)(const char* path, const char* first, ...) {
+  EXEC_LIST(execl, environ, IsTraceable(AT_FDCWD, path), execve);
 }
-INTERPOSE(execlp)(const char* path, const char* first, ...) {
-  EXEC_LIST(execlp, environ, CountIfUntraceableName(path), execvpe);
+INTERPOSE_AT_START(execlp)(const char* path, const char* first, ...) {
+  EXEC_LIST(execlp, environ, IsTraceableName(path), execvpe);
 }
-INTERPOSE(execle)(const char* path, const char* first, ...) {
-  EXEC_LIST(execle, va_arg(list, char* const*), CountIfUntraceable(AT_FDCWD, path), execve);
+INTERPOSE_AT_START(execle)(const char* path, const char* first, ...) {
+  EXEC_LIST(execle, va_arg(list, char* const*), IsTraceable(AT_FDCWD, path), execve);
 }
 
 // --- The end ----------------------------------------------------------------------------------------
 
-INTERPOSE(exit)(int status) {
+INTERPOSE_AT_START(exit)(int status) {
   Act act(Call::exit, -1);
   act->a = static_cast<uint64_t>(static_cast<int64_t>(status));
   act.Enter();
@@ -313,7 +323,7 @@ INTERPOSE(exit)(int status) {
 }
 
 #define ENDS_NOW(name)                                            \
-  INTERPOSE(name)(int status) {                                   \
+  INTERPOSE_AT_START(name)(int status) {                          \
     SampleStreams();                                              \
     SampleNumbers();                                              \
     Act act(Call::name, -1);                                      \

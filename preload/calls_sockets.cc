@@ -167,7 +167,7 @@ INTERPOSE(getsockopt)(int fd, int level, int name, void* value, socklen_t* lengt
 // --- Bytes ------------------------------------------------------------------------------------------
 
 namespace {
-IPCTRACE_INLINE ssize_t LeaveMessage(Act& act, ssize_t moved, const void* data, size_t size) {
+IPCTRACE_INLINE ssize_t LeaveMessage(HotAct& act, ssize_t moved, const void* data, size_t size) {
   if (act.Return(moved) && moved > 0) {
     // MSG_TRUNC makes the result larger than the buffer.
     RecordPayload(act, data, static_cast<size_t>(moved) < size ? static_cast<size_t>(moved) : size);
@@ -179,7 +179,7 @@ IPCTRACE_INLINE ssize_t LeaveMessage(Act& act, ssize_t moved, const void* data, 
 
 INTERPOSE(send)(int fd, const void* data, size_t size, int flags) {
   BeforeRawUse(fd);
-  Act act(Call::send, fd, MessageFlags(flags));
+  HotAct act(Call::send, fd, MessageFlags(flags));
   act->a = size;
   act.Enter();
   return LeaveMessage(act, REAL(send)(fd, data, size, flags), data, size);
@@ -188,7 +188,7 @@ INTERPOSE(send)(int fd, const void* data, size_t size, int flags) {
 INTERPOSE(sendto)(int fd, const void* data, size_t size, int flags, const sockaddr* address,
                   socklen_t length) {
   BeforeRawUse(fd);
-  Act act(Call::sendto, fd, MessageFlags(flags));
+  HotAct act(Call::sendto, fd, MessageFlags(flags));
   act->a = size;
   BlobGiven(act, BlobTag::kPeer, address, length);
   act.Enter();
@@ -197,7 +197,7 @@ INTERPOSE(sendto)(int fd, const void* data, size_t size, int flags, const sockad
 
 INTERPOSE(recv)(int fd, void* data, size_t size, int flags) {
   BeforeRawUse(fd);
-  Act act(Call::recv, fd, MessageFlags(flags));
+  HotAct act(Call::recv, fd, MessageFlags(flags));
   act->a = size;
   act.Enter();
   return LeaveMessage(act, REAL(recv)(fd, data, size, flags), data, size);
@@ -205,7 +205,7 @@ INTERPOSE(recv)(int fd, void* data, size_t size, int flags) {
 
 INTERPOSE(__recv_chk)(int fd, void* data, size_t size, size_t room, int flags) {
   BeforeRawUse(fd);
-  Act act(Call::__recv_chk, fd, MessageFlags(flags));
+  HotAct act(Call::__recv_chk, fd, MessageFlags(flags));
   act->a = size;
   act.Enter();
   return LeaveMessage(act, REAL(__recv_chk)(fd, data, size, room, flags), data, size);

@@ -59,23 +59,23 @@ int LeaveSpawn(Act& act, int error, const pid_t* pid) {
 
 }  // namespace
 
-#define SPAWN(name, count_untraceable)                                                          \
+#define SPAWN(name, is_traceable)                                                               \
   INTERPOSE(name)(pid_t * pid, const char* path, const posix_spawn_file_actions_t* actions,     \
                   const posix_spawnattr_t* attributes, char* const* arguments,                  \
                   char* const* environment) {                                                   \
     pid_t own;                                                                                  \
     if (pid == nullptr) pid = &own;                                                             \
     SampleStreams();                                                                            \
-    count_untraceable;                                                                          \
+    const bool traceable = is_traceable;                                                        \
     Act act(Call::name, -1);                                                                    \
     EnterSpawn(act, path, arguments);                                                           \
     return LeaveSpawn(act,                                                                      \
                       REAL(name)(pid, path, actions, attributes, arguments,                     \
-                                 TracedEnvironment(environment)),                               \
+                                 TracedEnvironment(environment, traceable)),                    \
                       pid);                                                                     \
   }
-SPAWN(posix_spawn, CountIfUntraceable(AT_FDCWD, path))
-SPAWN(posix_spawnp, CountIfUntraceableName(path))
+SPAWN(posix_spawn, IsTraceable(AT_FDCWD, path))
+SPAWN(posix_spawnp, IsTraceableName(path))
 
 INTERPOSE(system)(const char* command) {
   if (command == nullptr) return REAL(system)(command);

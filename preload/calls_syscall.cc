@@ -9,6 +9,7 @@
 #include "preload/bare.h"
 #include "preload/descriptor_facts.h"
 #include "preload/environment.h"
+#include "preload/exec_target.h"
 #include "preload/interpose.h"
 #include "preload/payload.h"
 #include "preload/raw.h"
@@ -142,10 +143,12 @@ long ExitGroup(const Numbers& n) {
 
 long Exec(Numbers n) {
   SampleStreams();
+  const auto* path = Pointer<const char>(n.a);
+  const bool traceable = IsTraceable(AT_FDCWD, path);
   Act act(Call::execve, -1, 0, n.return_address, n.sp);
-  BlobString(act, BlobTag::kPath, Pointer<const char>(n.a));
+  BlobString(act, BlobTag::kPath, path);
   act.Enter();
-  n.c = Address(TracedEnvironment(Pointer<char* const>(n.c)));
+  n.c = Address(TracedEnvironment(Pointer<char* const>(n.c), traceable));
   return act.Leave(n.Do());
 }
 

@@ -24,7 +24,8 @@ bool IsSession(const char* entry) {
 bool IsPreload(const char* entry) { return strncmp(entry, kPreload, kPreloadLength) == 0; }
 
 // Whether LD_PRELOAD's value names this library in a way that still holds in another directory.
-bool NamesLibrary(const char* value) {
+IPCTRACE_START_CODE bool NamesLibrary(const char* value) {
+  if (strcmp(value, session.library) == 0) return true;  // most often so
   const char* base = strrchr(session.library, '/');
   base = base == nullptr ? session.library : base + 1;
   if (strstr(value, session.library) != nullptr) return true;
@@ -38,7 +39,7 @@ char* Append(char* out, const char* text) {
   return out + length;
 }
 
-bool IsAccessible(const char* path, int mode) {
+IPCTRACE_START_CODE bool IsAccessible(const char* path, int mode) {
   constexpr int kEffective = 0x200;  // AT_EACCESS
   const long result = Raw(439 /* SYS_faccessat2 */, AT_FDCWD, Address(path), mode, kEffective);
   return result == 0 ||
@@ -68,15 +69,17 @@ char* AppendOthers(char* out, const char* value) {
   return out;
 }
 
-}  // namespace
-
-bool CanBeTraced() {
+IPCTRACE_START_CODE bool AreFilesInReach() {
   return IsAccessible(session.path, R_OK | W_OK) && IsAccessible(session.library, R_OK);
 }
 
-char* const* TracedEnvironment(char* const* environment) {
-  if (session.chunks == nullptr || session.library[0] == 0) return environment;
-  const bool traced = CanBeTraced();
+}  // namespace
+
+IPCTRACE_START_CODE char* const* TracedEnvironment(char* const* environment, bool traceable) {
+  if (session.chunks == nullptr) return environment;
+  const bool traced = AreFilesInReach();
+  if (!traced || !traceable) session.header->untraced_execs.fetch_add(1);
+  if (session.library[0] == 0) return environment;
   static char* const kNone[] = {nullptr};
   char* const* const from = environment == nullptr ? kNone : environment;
   size_t count = 0;

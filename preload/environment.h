@@ -4,16 +4,16 @@
 
 namespace ipctrace {
 
-// Whether a program that is exec'ed now could find the library and the session's file: not after
-// chroot, say, or without the privileges that the session was made with.
-bool CanBeTraced();
-
 // `environment` with LD_PRELOAD and the session's path where they are missing, for an exec by the
 // calling thread. Without malloc; the memory is used again by the thread's next call, so nothing
 // needs to be freed, also where the exec happens in a vforked child. Returns `environment` itself
-// where nothing is missing, it cannot be read, or there is no memory. Where !CanBeTraced(), LD_PRELOAD
-// goes without the library, over which the loader would complain.
-char* const* TracedEnvironment(char* const* environment);
+// where nothing is missing, it cannot be read, or there is no memory.
+//
+// Where the program could not find the library or the session's file (after chroot, say, or without
+// the privileges that the session was made with), LD_PRELOAD goes without the library, over which
+// the loader would complain. Such programs, and those that are not `traceable` (exec_target.h), are
+// counted in SessionHeader::untraced_execs.
+char* const* TracedEnvironment(char* const* environment, bool traceable);
 
 // Puts them into environ, for libc's functions that pass it on themselves (system, popen).
 void EnsureEnvironment();

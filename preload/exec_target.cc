@@ -7,7 +7,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "preload/environment.h"
 #include "preload/raw.h"
 #include "preload/readable.h"
 
@@ -15,7 +14,7 @@ namespace ipctrace {
 namespace {
 
 // Set-user-ID and the like make the loader ignore LD_PRELOAD, where they change anything.
-bool IsPrivileged(long fd, const struct stat& status) {
+IPCTRACE_START_CODE bool IsPrivileged(long fd, const struct stat& status) {
   if ((status.st_mode & S_ISUID) != 0 && status.st_uid != Raw(SYS_getuid)) return true;
   if ((status.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) &&
       status.st_gid != Raw(SYS_getgid)) {
@@ -25,7 +24,7 @@ bool IsPrivileged(long fd, const struct stat& status) {
          Raw(SYS_fgetxattr, fd, Address("security.capability"), 0, 0) > 0;
 }
 
-bool IsUntraceable(int at, const char* path, int depth) {
+IPCTRACE_START_CODE bool IsUntraceable(int at, const char* path, int depth) {
   const bool itself = path[0] == 0;
   const long fd = itself ? at : Raw(SYS_openat, at, Address(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return false;  // not even readable: exec fails, or the program's hello says the rest
@@ -58,16 +57,14 @@ bool IsUntraceable(int at, const char* path, int depth) {
 
 }  // namespace
 
-void CountIfUntraceable(int at, const char* path) {
-  if (session.chunks == nullptr || ReadableLength(path, 4096) < 0) return;
-  if (IsUntraceable(at, path, 0) || !CanBeTraced()) {
-    session.header->untraced_execs.fetch_add(1);
-  }
+IPCTRACE_START_CODE bool IsTraceable(int at, const char* path) {
+  if (session.chunks == nullptr || ReadableLength(path, 4096) < 0) return true;
+  return !IsUntraceable(at, path, 0);
 }
 
-void CountIfUntraceableName(const char* name) {
-  if (session.chunks == nullptr || ReadableLength(name, 4096) <= 0) return;
-  if (strchr(name, '/') != nullptr) return CountIfUntraceable(AT_FDCWD, name);
+IPCTRACE_START_CODE bool IsTraceableName(const char* name) {
+  if (session.chunks == nullptr || ReadableLength(name, 4096) <= 0) return true;
+  if (strchr(name, '/') != nullptr) return !IsUntraceable(AT_FDCWD, name, 0);
   const char* from = getenv("PATH");
   if (from == nullptr) from = "/bin:/usr/bin";
   const size_t length = strlen(name);
@@ -79,10 +76,10 @@ void CountIfUntraceableName(const char* name) {
       path[part] = '/';
       memcpy(path + part + (part != 0), name, length + 1);
       if (Raw(SYS_faccessat, AT_FDCWD, Address(path), X_OK) == 0) {
-        return CountIfUntraceable(AT_FDCWD, path);
+        return !IsUntraceable(AT_FDCWD, path, 0);
       }
     }
-    if (from[part] == 0) return;
+    if (from[part] == 0) return true;
     from += part + 1;
   }
 }

@@ -4,13 +4,12 @@
 
 namespace ipctrace {
 
-// Counts SessionHeader::untraced_execs where the file at `path` (relative to the directory `at`, or
-// `at` itself where path is empty) is a static, a 32-bit or a privileged program, or a script for
-// one, or where this process may no longer open the session. Costs two or three system calls.
-void CountIfUntraceable(int at, const char* path);
+// False where the file at `path` (relative to the directory `at`, or `at` itself where path is empty)
+// is a static, a 32-bit or a privileged program, or a script for one. Costs some five system calls.
+bool IsTraceable(int at, const char* path);
 
 // The same for a name that execvp looks for along PATH.
-void CountIfUntraceableName(const char* name);
+bool IsTraceableName(const char* name);
 
 }  // namespace ipctrace
 

@@ -56,6 +56,12 @@ IPCTRACE_INLINE T* Real(Call call) {
   ::ipctrace::Signature<decltype(::name)>::Type interposed_##name __asm__(#name); \
   extern "C" ::ipctrace::Signature<decltype(::name)>::Result interposed_##name
 
+// For what short-lived processes call: beside the code that runs in all of them.
+#define INTERPOSE_AT_START(name)                                           \
+  extern "C" __attribute__((visibility("default"))) IPCTRACE_START_CODE    \
+  ::ipctrace::Signature<decltype(::name)>::Type interposed_##name __asm__(#name); \
+  extern "C" ::ipctrace::Signature<decltype(::name)>::Result interposed_##name
+
 // Another of libc's names for a function that is interposed in the same file.
 #define ALSO(alias, name) \
   __asm__(".globl " #alias "\n.type " #alias ", @function\n.set " #alias ", " #name)

@@ -84,7 +84,7 @@ bool IsIntact(uint64_t ticket, uint64_t slot) {
          ticket - header->freed.load() + kMostWaiting < 2 * kMostWaiting;
 }
 
-bool TakeChunk(ThreadState* thread) {
+IPCTRACE_START_CODE bool TakeChunk(ThreadState* thread) {
   SessionHeader* const header = session.header;
   uint64_t lap = thread->wanted_chunk >> 32;
   auto chunk = static_cast<uint32_t>(thread->wanted_chunk);
@@ -135,7 +135,7 @@ bool HasSpace(ThreadState* thread) {
 }
 
 // In a forked child, with signals blocked.
-void TakeChildIdentity(ThreadState* thread) {
+IPCTRACE_START_CODE void TakeChildIdentity(ThreadState* thread) {
   const uint32_t parent = session.process;
   const uint32_t parent_thread = thread->thread;
   const uint64_t fork_seq = thread->fork_seq;
@@ -207,9 +207,12 @@ Record* ClaimSlow(ThreadState* thread) {
                                    (static_cast<uint32_t>(cursor) - kCursorBias));
 }
 
-void BecomeChild() {
+IPCTRACE_START_CODE void BecomeChild() {
   ThreadState* const thread = thread_state;
-  if (thread == nullptr || thread == &untraced_state || thread->id.process != 0) return;
+  if (thread == nullptr || thread == &untraced_state) return;
+  // The page was wiped: to write to it first is one fault, to read from it first would be two.
+  __asm__ volatile("addl $0, %0" : "+m"(thread->id.process) : : "cc");
+  if (thread->id.process != 0) return;
   SignalsBlocked blocked;
   TakeChildIdentity(thread);
 }
@@ -289,6 +292,13 @@ void AbandonDeeper(ThreadState* thread, uint64_t sp) {
     thread->id.depth = last;
   }
 }
+
+IPCTRACE_START_CODE Act::Act(Call call, int fd, uint8_t flags, uint64_t return_address, uint64_t sp)
+    : Act(ThisThread(), call, flags) {
+  Begin(NeedsExactStack(OpOf(call)), fd, return_address, sp);
+}
+
+IPCTRACE_START_CODE bool Act::Return(long result) { return End(NeedsExactStack(OpOf(call_)), result); }
 
 IPCTRACE_START_CODE void BlobWriter::Next() {
   piece_ = reinterpret_cast<BlobRecord*>(Claim(thread_));

@@ -42,7 +42,9 @@ inline constexpr uint32_t kMaxVforks = 4;  // vforked children that vfork
 // Offsets in `cursor` are biased, so that neither 0 nor a few records more is a valid one.
 inline constexpr uint32_t kCursorBias = 0x80000000;
 inline constexpr uint64_t kFullCursor = uint64_t{kCursorBias} + kChunkSize;
-inline constexpr uint64_t kStackCacheSize = 1024;
+// As many as make one page of what a ThreadState keeps: a short-lived process fills few of them, and
+// each page that it touches costs it 2 us.
+inline constexpr uint64_t kStackCacheSize = 500;
 inline constexpr uint64_t kNoFork = ~uint64_t{0};
 
 // What a thread is in the trace. A vforked child, which runs on its parent's memory, replaces it.
@@ -91,6 +93,7 @@ struct alignas(4096) ThreadState {
   uint64_t stacks[kStackCacheSize];  // tag << 32 | id
   char scratch[kStackCopyBytes];
 };
+static_assert(offsetof(ThreadState, scratch) <= 8192);
 
 extern __thread ThreadState* thread_state
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
@@ -116,9 +119,12 @@ void BecomeChild();
 // Gives the calling thread a thread id of its own, and no chunk yet.
 void TakeIdentity(ThreadState* thread, uint32_t process);
 
-// The stack of a call: (register values and) a copy of its top becomes a blob of the record.
-uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t key, uint64_t return_address,
+// The stack of a call: (register values and) a copy of its top becomes a blob of the record. The
+// second one remembers its id under `key`.
+uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t return_address,
                    uint64_t sp) IPCTRACE_COLD;
+uint32_t CopyNewStack(ThreadState* thread, const Record* owner, uint64_t key,
+                      uint64_t return_address, uint64_t sp) IPCTRACE_COLD;
 // Mixes the return addresses near the top of the stack into a key.
 uint64_t MixCallers(const ThreadState* thread, uint64_t key, uint64_t sp);
 
@@ -178,14 +184,21 @@ constexpr bool NeedsExactStack(Op op) {
   }
 }
 
+// Calls that are made once: nothing is gained by remembering their stacks, and a page is spared.
+constexpr bool IsLast(Op op) {
+  return op == Op::kExec || op == Op::kExitNow || op == Op::kExitBegin;
+}
+
+constexpr uint64_t StackSlot(uint64_t key) { return (key >> 32) * kStackCacheSize >> 32; }
+
 IPCTRACE_INLINE uint32_t FindStack(ThreadState* thread, const Record* owner, uint64_t key,
                                    uint64_t return_address, uint64_t sp) {
   key *= 0x9E3779B97F4A7C15;
-  const uint64_t entry = thread->stacks[key >> 54];
+  const uint64_t entry = thread->stacks[StackSlot(key)];
   if (__builtin_expect((entry >> 32) == ((key >> 16) & 0xFFFFFFFF), 1)) {
     return static_cast<uint32_t>(entry);
   }
-  return CopyStack(thread, owner, key, return_address, sp);
+  return CopyNewStack(thread, owner, key, return_address, sp);
 }
 
 // The stack of a hot call that failed, in full. What is above the call's frame is as it was at entry.
@@ -231,36 +244,7 @@ class Act {
       : Act(call, fd, flags, reinterpret_cast<uint64_t>(__builtin_return_address(0)),
             reinterpret_cast<uint64_t>(__builtin_dwarf_cfa())) {}
 
-  IPCTRACE_INLINE Act(Call call, int fd, uint8_t flags, uint64_t return_address, uint64_t sp)
-      : thread_(ThisThread()), call_(call), flags_(flags) {
-    index_ = thread_->id.depth;
-    if (__builtin_expect(index_ != 0, 0)) {
-      AbandonDeeper(thread_, sp);
-      index_ = thread_->id.depth;
-      if (index_ != 0) flags_ |= kRecordInSignal;
-    }
-    Record* const record = Claim(thread_);
-    record_ = record;
-    record->head.store(Head(static_cast<uint16_t>(call), flags_, RecordState::kClaimed),
-                       std::memory_order_relaxed);
-    __asm__ volatile("" : : : "memory");
-    record->enter = Now();
-    record->fd = fd;
-    if (__builtin_expect(record == &lost_record, 0)) {
-      index_ = kMaxOpen;
-      return;
-    }
-    if (__builtin_expect(index_ < kMaxOpen, 1)) {
-      thread_->id.depth = index_ + 1;
-      thread_->open[index_].sp = sp;
-      thread_->open[index_].record = record;
-    }
-    // The next record's line is on its way from the analyzer's core while the call runs.
-    __asm__ volatile("prefetchw %0" : : "m"(record[1]));
-    uint64_t key = StackKey(return_address, sp);
-    if (NeedsExactStack(OpOf(call))) key = MixCallers(thread_, key, sp);
-    record->stack = FindStack(thread_, record, key, return_address, sp);
-  }
+  Act(Call call, int fd, uint8_t flags, uint64_t return_address, uint64_t sp);
 
   Record* operator->() { return record_; }
   Record* record() { return record_; }
@@ -277,27 +261,7 @@ class Act {
   }
 
   // False: the record is not this process's (a fork in a signal handler has come between).
-  IPCTRACE_INLINE bool Return(long result) {
-    if (__builtin_expect(index_ < kMaxOpen, 1)) {
-      if (__builtin_expect(thread_->open[index_].record != record_, 0)) {
-        record_ = &lost_record;
-        index_ = kMaxOpen;
-        return false;
-      }
-    }
-    record_->head.store(Head(static_cast<uint16_t>(call_), flags_, RecordState::kReturning),
-                        std::memory_order_relaxed);
-    __asm__ volatile("" : : : "memory");
-    record_->leave = Now();
-    record_->result = result;
-    if (__builtin_expect(result == -1, 0)) {
-      record_->err = errno;
-      if (!NeedsExactStack(OpOf(call_)) && index_ < kMaxOpen) {
-        record_->stack = FailureStack(thread_, record_, thread_->open[index_].sp);
-      }
-    }
-    return true;
-  }
+  bool Return(long result);
 
   IPCTRACE_INLINE void Done() {
     record_->head.store(Head(static_cast<uint16_t>(call_), flags_, RecordState::kReturned),
@@ -329,6 +293,12 @@ class Act {
     return error;
   }
 
+ protected:
+  Act(ThreadState* thread, Call call, uint8_t flags)
+      : thread_(thread), call_(call), flags_(flags) {}
+  IPCTRACE_INLINE void Begin(bool exact_stack, int fd, uint64_t return_address, uint64_t sp);
+  IPCTRACE_INLINE bool End(bool exact_stack, long result);
+
  private:
   ThreadState* thread_;
   Record* record_;
@@ -336,6 +306,79 @@ class Act {
   Call call_;
   uint8_t flags_;
 };
+
+// The same for a call whose every nanosecond counts: both ends are inlined. Of the others they are
+// not, so that the library is small and a process touches few pages of it.
+class HotAct : public Act {
+ public:
+  IPCTRACE_INLINE HotAct(Call call, int fd, uint8_t flags = 0) : Act(ThisThread(), call, flags) {
+    Begin(false, fd, reinterpret_cast<uint64_t>(__builtin_return_address(0)),
+          reinterpret_cast<uint64_t>(__builtin_dwarf_cfa()));
+  }
+  IPCTRACE_INLINE bool Return(long result) { return End(false, result); }
+  template <typename T>
+  IPCTRACE_INLINE T Leave(T result) {
+    Return(static_cast<long>(result));
+    Done();
+    return result;
+  }
+};
+
+IPCTRACE_INLINE void Act::Begin(bool exact_stack, int fd, uint64_t return_address, uint64_t sp) {
+  index_ = thread_->id.depth;
+  if (__builtin_expect(index_ != 0, 0)) {
+    AbandonDeeper(thread_, sp);
+    index_ = thread_->id.depth;
+    if (index_ != 0) flags_ |= kRecordInSignal;
+  }
+  Record* const record = Claim(thread_);
+  record_ = record;
+  record->head.store(Head(static_cast<uint16_t>(call_), flags_, RecordState::kClaimed),
+                     std::memory_order_relaxed);
+  __asm__ volatile("" : : : "memory");
+  record->enter = Now();
+  record->fd = fd;
+  if (__builtin_expect(record == &lost_record, 0)) {
+    index_ = kMaxOpen;
+    return;
+  }
+  if (__builtin_expect(index_ < kMaxOpen, 1)) {
+    thread_->id.depth = index_ + 1;
+    thread_->open[index_].sp = sp;
+    thread_->open[index_].record = record;
+  }
+  // The next record's line is on its way from the analyzer's core while the call runs.
+  __asm__ volatile("prefetchw %0" : : "m"(record[1]));
+  if (exact_stack && IsLast(OpOf(call_))) {
+    record->stack = CopyStack(thread_, record, return_address, sp);
+    return;
+  }
+  uint64_t key = StackKey(return_address, sp);
+  if (exact_stack) key = MixCallers(thread_, key, sp);
+  record->stack = FindStack(thread_, record, key, return_address, sp);
+}
+
+IPCTRACE_INLINE bool Act::End(bool exact_stack, long result) {
+  if (__builtin_expect(index_ < kMaxOpen, 1)) {
+    if (__builtin_expect(thread_->open[index_].record != record_, 0)) {
+      record_ = &lost_record;
+      index_ = kMaxOpen;
+      return false;
+    }
+  }
+  record_->head.store(Head(static_cast<uint16_t>(call_), flags_, RecordState::kReturning),
+                      std::memory_order_relaxed);
+  __asm__ volatile("" : : : "memory");
+  record_->leave = Now();
+  record_->result = result;
+  if (__builtin_expect(result == -1, 0)) {
+    record_->err = errno;
+    if (!exact_stack && index_ < kMaxOpen) {
+      record_->stack = FailureStack(thread_, record_, thread_->open[index_].sp);
+    }
+  }
+  return true;
+}
 
 // Something the library reports of its own accord: complete when written.
 class Fact {

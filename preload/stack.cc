@@ -83,8 +83,14 @@ uint32_t FailureStack(ThreadState* thread, const Record* owner, uint64_t sp) {
   return FindStack(thread, owner, key, return_address, sp);
 }
 
-uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t key, uint64_t return_address,
-                   uint64_t sp) {
+uint32_t CopyNewStack(ThreadState* thread, const Record* owner, uint64_t key,
+                      uint64_t return_address, uint64_t sp) {
+  const uint32_t id = CopyStack(thread, owner, return_address, sp);
+  thread->stacks[StackSlot(key)] = ((key >> 16) & 0xFFFFFFFF) << 32 | id;
+  return id;
+}
+
+uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t return_address, uint64_t sp) {
   if (__builtin_expect(session.loads_pending, 0)) SayModulesUnlocked(thread);
   StackCopy copy = {};
   __asm__ volatile("movq %%rbx, %0" : "=m"(copy.rbx));
@@ -118,7 +124,6 @@ uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t key, uint6
   writer.Write(from, bytes);
   writer.Finish();
   if (scratch) thread->scratch_used = false;
-  thread->stacks[key >> 54] = ((key >> 16) & 0xFFFFFFFF) << 32 | copy.id;
   return copy.id;
 }
 
