@@ -86,13 +86,6 @@ class Attached {
     poll(&process, 1, std::max<int>(1, static_cast<int>(absl::ToInt64Milliseconds(pause))));
   }
 
-  bool OthersLive() const {
-    for (const int32_t pid : session_->LivePids()) {
-      if (pid != options_.pid) return true;
-    }
-    return false;
-  }
-
   FinishReason Follow() {
     absl::Time linger_until = absl::InfiniteFuture();
     while (true) {
@@ -101,7 +94,8 @@ class Attached {
       const bool quiet = pause > absl::ZeroDuration();
       if (ended && linger_until == absl::InfiniteFuture())
         linger_until = absl::Now() + options_.linger;
-      if (ended && quiet && !OthersLive()) return FinishReason::kEnded;
+      if (ended && quiet && !session_->OthersLive(tracing_.model(), options_.pid))
+        return FinishReason::kEnded;
       if (absl::Now() >= linger_until) return FinishReason::kEnded;
       if (quiet && session_->CheckDeadlock(tracing_.model(), &tracing_)) {
         if (ended) return FinishReason::kEnded;  // what is left will never end

@@ -223,7 +223,8 @@ class Run {
       const bool quiet = Step();
       if (ended_ && linger_until == absl::InfiniteFuture())
         linger_until = absl::Now() + options_.linger;
-      if (ended_ && quiet && session_->LivePids().empty()) return FinishReason::kEnded;
+      if (ended_ && quiet && !session_->OthersLive(tracing_.model(), pid_))
+        return FinishReason::kEnded;
       if (absl::Now() >= linger_until) return FinishReason::kEnded;
       if (end_signal != 0) return FinishReason::kInterrupted;
       if (absl::Now() - start >= options_.timeout)

@@ -350,6 +350,14 @@ std::vector<int32_t> LiveSession::LivePids() const {
   return pids;
 }
 
+bool LiveSession::OthersLive(const Model& model, int32_t first_pid) const {
+  auto lives = [&](const auto& entry) { return entry.first != first_pid; };
+  if (std::any_of(impl_->living.begin(), impl_->living.end(), lives)) return true;
+  return std::any_of(model.alive().begin(), model.alive().end(), [&](const auto& entry) {
+    return lives(entry) && !entry.second->traced && Exists(entry.first);
+  });
+}
+
 void LiveSession::WillReap(int32_t pid) {
   std::optional<uint64_t> written = BytesWritten(pid);
   if (written && impl_->written_before) impl_->written = *written - *impl_->written_before;

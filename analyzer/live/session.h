@@ -52,6 +52,9 @@ class LiveSession {
   // Whether a traced process has said hello, and which still live.
   bool heard() const;
   std::vector<int32_t> LivePids() const;
+  // Whether a process of the run lives, other than its first one. One that has been forked and has
+  // not said a word yet is one, too.
+  bool OthersLive(const Model& model, int32_t first_pid) const;
   // The first process has ended and was not reaped yet, or waits for the report: notes what the
   // kernel has counted of it.
   void WillReap(int32_t pid);
