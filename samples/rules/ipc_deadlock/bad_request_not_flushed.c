@@ -7,7 +7,7 @@
 
 static int serve(int connection) {
   char request[64];
-  ssize_t got = read(connection, request, sizeof(request));  // EXPECT-EITHER: ipc-deadlock
+  ssize_t got = read(connection, request, sizeof(request));
   if (got > 0) write(connection, "42\n", 3);
   close(connection);
   return 0;
@@ -25,7 +25,7 @@ int main(void) {
   FILE *to = fdopen(ends[0], "w");
   FILE *from = fdopen(dup(ends[0]), "r");
   fprintf(to, "what is six times seven?\n");
-  fgets(answer, sizeof(answer), from);  // EXPECT-EITHER: ipc-deadlock
+  fgets(answer, sizeof(answer), from);  // EXPECT: ipc-deadlock
   printf("%s", answer);
   wait(NULL);
   return 0;

@@ -12,8 +12,8 @@ int main(void) {
   if (child == 0) {
     close(fd[1]);
     sleep(1);
-    read(fd[0], order, sizeof(order));  // EXPECT-EITHER: pipe-data-lost
-    close(fd[0]);                       // EXPECT-EITHER: pipe-data-lost
+    read(fd[0], order, sizeof(order));
+    close(fd[0]);  // EXPECT: pipe-data-lost
     exit(0);
   }
   close(fd[0]);
