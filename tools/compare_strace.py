@@ -17,6 +17,7 @@ ones, static ones).
 import argparse
 import collections
 import fnmatch
+import glob
 import json
 import os
 import re
@@ -91,13 +92,31 @@ CORPUS = [
     ("redis", "redis-server --port 8733 --save '' --bind 127.0.0.1 & s=$!; " +
               WAIT.format("redis-cli -p 8733 ping") +
               "; redis-benchmark -p 8733 -n 500 -c 5 -t get,set -q; kill $s; wait $s"),
+    ("postgres", "PATH=$(echo /usr/lib/postgresql/*/bin):$PATH; initdb -D data --no-sync > /dev/null && "
+                 "{ postgres -D data -k $PWD -h '' -c fsync=off & s=$!; " + WAIT.format("pg_isready -q -h $PWD") +
+                 "; pgbench -q -i -h $PWD postgres && pgbench -c 4 -t 10 -h $PWD postgres; kill -INT $s; wait $s; }"),
 ]
-for folder in ("samples/lecture",):
-    for name in sorted(os.listdir(os.path.join(TOP, folder))):
-        source = os.path.join(TOP, folder, name)
-        with open(source) as file:
-            if name.endswith(".c") and "// HANGS" not in file.read():
-                CORPUS.append((name[:-2], f"gcc -w -pthread -o sample {source} && exec ./sample < /dev/null"))
+# Programs that refuse to be root's: who runs them then.
+UNPRIVILEGED = {"postgres": "nobody"}
+
+
+def sample(path):
+    """The command that compiles and runs a sample; none for those that do not end by themselves."""
+    with open(path) as file:
+        settings = dict(re.findall(r"// (HANGS|ARGS|STDIN|CXXFLAGS):? ?(.*)", file.read()))
+    if "HANGS" in settings:
+        return None
+    stdin = settings["STDIN"].replace("\\", "\\\\") if "STDIN" in settings else ""
+    return (f"{'g++' if path.endswith('.cc') else 'gcc'} -w -pthread {settings.get('CXXFLAGS', '')} -o sample {path} && "
+            f"printf %b {shlex.quote(stdin)} > stdin && exec ./sample {settings.get('ARGS', '')} < stdin")
+
+
+for pattern in ("samples/lecture/*.c", "samples/rules/*/*.c", "samples/rules/*/*.cc"):
+    for path in sorted(glob.glob(os.path.join(TOP, pattern))):
+        name = os.path.relpath(path, os.path.join(TOP, "samples")).replace("lecture/", "").rpartition(".")[0]
+        command = sample(path)
+        if command is not None:
+            CORPUS.append((name, command))
 
 
 class Seen:
@@ -352,9 +371,9 @@ def births_of(name, event):
         yield result, "file", False, "rw"
     elif name in ("posix_openpt", "getpt"):
         yield result, "file", bool(flags & CLOEXEC), mode_of(flags) if name == "posix_openpt" else "rw"
-    elif re.match("(open|openat|creat|mk.?.?stemps?)$", name):
+    elif re.match("(open|openat|creat|mk.?.?stemps?|shm_open)$", name):
         yield result, "file", bool(flags & CLOEXEC), mode_of(flags)
-    elif name in ("fopen", "freopen", "tmpfile"):
+    elif name in ("fopen", "freopen", "tmpfile", "setmntent"):
         fd = arguments["new_fd"] if name == "freopen" else event["fd"]
         yield fd, "file", bool(flags & CLOEXEC), mode_of(flags)
     elif name == "opendir":
@@ -364,9 +383,9 @@ def births_of(name, event):
 
 
 # Descriptors that libc makes and closes again within a call: the slave of a terminal, the other end of
-# popen's pipe; and in the child that daemon or forkpty makes, what becomes 0, 1 and 2 (of which the
+# popen's pipe; perror's copy of standard error; and in the child that daemon or forkpty makes, what becomes 0, 1 and 2 (of which the
 # library tells one by one).
-INSIDE = {"forkpty": {"birth": 1, "end": 1}, "popen": {"birth": 2, "end": 1}}
+INSIDE = {"forkpty": {"birth": 1, "end": 1}, "popen": {"birth": 2, "end": 1}, "perror": {"birth": 1, "end": 1}}
 IN_CHILD = {"birth": 1, "end": 1}
 
 
@@ -459,6 +478,13 @@ class Ipctrace:
                 self.seen.bytes[pid, direction, event["fd"]] += result
 
 
+def library_of(ipctrace):
+    """libipctrace.so that belongs to this ipctrace."""
+    folder = os.path.dirname(ipctrace)
+    return next(path for path in (os.path.join(folder, place, "libipctrace.so") for place in
+                                  ("../lib", "../preload", ".")) if os.path.exists(path))
+
+
 # The comparison -----------------------------------------------------------------------------------
 
 def compare(name, command, ipctrace, differences):
@@ -466,9 +492,18 @@ def compare(name, command, ipctrace, differences):
     with tempfile.TemporaryDirectory() as folder:
         work = os.path.join(folder, "work")
         os.mkdir(work)
-        trace, output = os.path.join(folder, "trace"), os.path.join(folder, "strace")
+        trace, output = os.path.join(work, "trace"), os.path.join(folder, "strace")
+        user = UNPRIVILEGED.get(name) if os.getuid() == 0 else None
+        if user:
+            # Their ipctrace is one that they can reach.
+            os.chmod(folder, 0o755)
+            shutil.chown(work, user)
+            for file, place in ((ipctrace, "bin/ipctrace"), (library_of(ipctrace), "lib/libipctrace.so")):
+                os.makedirs(os.path.join(folder, os.path.dirname(place)))
+                shutil.copy(file, os.path.join(folder, place))
+            ipctrace = os.path.join(folder, "bin/ipctrace")
         subprocess.run(
-            ["strace", "-f", "-q", "-ttt", "-y", "-s", "64", "-o", output, "-e", "trace=%desc,%process,%network,close_range",
+            ["strace", *(["-u", user] if user else []), "-f", "-q", "-ttt", "-y", "-s", "64", "-o", output, "-e", "trace=%desc,%process,%network,close_range",
              ipctrace, "run", "--trace=" + trace,
              "--output=/dev/null", "--", "/bin/sh", "-c", command],
             cwd=work, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
