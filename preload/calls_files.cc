@@ -15,12 +15,12 @@
 
 namespace ipctrace {
 
-#define NAMED(name, parameters, arguments)    \
-  INTERPOSE(name) parameters {                \
-    Act act(Call::name, -1);                  \
-    BlobString(act, BlobTag::kPath, path);    \
-    act.Enter();                              \
-    return act.Leave(REAL(name) arguments);   \
+#define NAMED(name, parameters, arguments)  \
+  INTERPOSE(name) parameters {              \
+    Act act(Call::name, -1);                \
+    BlobString(act, BlobTag::kPath, path);  \
+    act.Enter();                            \
+    return act.Leave(REAL(name) arguments); \
   }
 NAMED(unlink, (const char* path), (path))
 NAMED(unlinkat, (int directory, const char* path, int flags), (directory, path, flags))
@@ -28,21 +28,39 @@ NAMED(remove, (const char* path), (path))
 NAMED(mkfifo, (const char* path, mode_t mode), (path, mode))
 NAMED(mkfifoat, (int directory, const char* path, mode_t mode), (directory, path, mode))
 
-// --- Temporary files: the name is known when they are made ------------------------------------------
+// Other nodes than FIFOs are of no interest.
+#define NODE(name, parameters, arguments)             \
+  INTERPOSE(name) parameters {                        \
+    if (!S_ISFIFO(mode)) return REAL(name) arguments; \
+    Act act(Call::name, -1);                          \
+    BlobString(act, BlobTag::kPath, path);            \
+    act.Enter();                                      \
+    return act.Leave(REAL(name) arguments);           \
+  }
+NODE(mknod, (const char* path, mode_t mode, dev_t device), (path, mode, device))
+NODE(mknodat, (int directory, const char* path, mode_t mode, dev_t device),
+     (directory, path, mode, device))
+NODE(__xmknod, (int version, const char* path, mode_t mode, dev_t* device),
+     (version, path, mode, device))
+NODE(__xmknodat, (int version, int directory, const char* path, mode_t mode, dev_t* device),
+     (version, directory, path, mode, device))
 
-#define MKSTEMP(name, parameters, arguments, flags)                        \
-  INTERPOSE(name) parameters {                                             \
-    Act act(Call::name, -1);                                               \
-    act->a = O_RDWR | O_CREAT | O_EXCL | static_cast<uint32_t>(flags);     \
-    act->b = 0600;                                                         \
-    act.Enter();                                                           \
-    const int fd = REAL(name) arguments;                                   \
-    if (act.Return(fd) && fd >= 0) {                                       \
-      BlobString(act, BlobTag::kPath, pattern);                            \
-      BlobNewDescriptor(act, fd);                                          \
-    }                                                                      \
-    act.Done();                                                            \
-    return fd;                                                             \
+// --- Temporary files: the name is known when they are made
+// ------------------------------------------
+
+#define MKSTEMP(name, parameters, arguments, flags)                    \
+  INTERPOSE(name) parameters {                                         \
+    Act act(Call::name, -1);                                           \
+    act->a = O_RDWR | O_CREAT | O_EXCL | static_cast<uint32_t>(flags); \
+    act->b = 0600;                                                     \
+    act.Enter();                                                       \
+    const int fd = REAL(name) arguments;                               \
+    if (act.Return(fd) && fd >= 0) {                                   \
+      BlobString(act, BlobTag::kPath, pattern);                        \
+      BlobNewDescriptor(act, fd);                                      \
+    }                                                                  \
+    act.Done();                                                        \
+    return fd;                                                         \
   }
 MKSTEMP(mkstemp, (char* pattern), (pattern), 0)
 MKSTEMP(mkstemp64, (char* pattern), (pattern), 0)
@@ -53,7 +71,8 @@ MKSTEMP(mkstemps64, (char* pattern, int suffix), (pattern, suffix), 0)
 MKSTEMP(mkostemps, (char* pattern, int suffix, int flags), (pattern, suffix, flags), flags)
 MKSTEMP(mkostemps64, (char* pattern, int suffix, int flags), (pattern, suffix, flags), flags)
 
-// --- Directories ------------------------------------------------------------------------------------
+// --- Directories
+// ------------------------------------------------------------------------------------
 
 namespace {
 DIR* LeaveOpendir(Act& act, DIR* directory) {
@@ -94,7 +113,8 @@ INTERPOSE(closedir)(DIR* directory) {
   return act.Leave(REAL(closedir)(directory));
 }
 
-// --- Questions ----------------------------------------------------------------------------------------
+// --- Questions
+// ----------------------------------------------------------------------------------------
 
 INTERPOSE(ioctl)(int fd, unsigned long request, ...) {
   va_list list;

@@ -16,6 +16,9 @@ namespace ipctrace {
 // this is a jump, not a call (the library is always compiled with -O2), and there is no moment
 // afterwards. The modules are told with the next stack that is copied.
 INTERPOSE(dlopen)(const char* path, int flags) {
+  static bool noted;
+  if (!noted && session.started) NoteInside("dlopen", false);
+  noted = session.started;
   session.loads_pending = true;
   return REAL(dlopen)(path, flags);
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <error.h>
 #include <fcntl.h>
+#include <getopt.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -36,8 +37,8 @@ size_t FormattedLength(const char* format, va_list original) {
 }
 
 // The caller's frame, which a call made on behalf of its caller has to name.
-#define CALLER                                                \
-  reinterpret_cast<uint64_t>(__builtin_return_address(0)),    \
+#define CALLER                                             \
+  reinterpret_cast<uint64_t>(__builtin_return_address(0)), \
       reinterpret_cast<uint64_t>(__builtin_dwarf_cfa())
 
 // "program: message: error", of which vwarnx leaves out the last.
@@ -65,12 +66,12 @@ void Warn(Call call, bool with_error, const char* format, va_list list, uint64_t
 
 }  // namespace
 
-#define WARN(name, with_error)                         \
-  INTERPOSE(name)(const char* format, ...) {           \
-    va_list list;                                      \
-    va_start(list, format);                            \
+#define WARN(name, with_error)                          \
+  INTERPOSE(name)(const char* format, ...) {            \
+    va_list list;                                       \
+    va_start(list, format);                             \
     Warn(Call::name, with_error, format, list, CALLER); \
-    va_end(list);                                      \
+    va_end(list);                                       \
   }
 WARN(warn, true)
 WARN(warnx, false)
@@ -93,15 +94,16 @@ VWARN(vwarnx, false)
 ERR(err, true)
 ERR(errx, false)
 
-#define VERR(name, with_error)                                     \
-  INTERPOSE(name)(int status, const char* format, va_list list) {  \
-    Warn(Call::name, with_error, format, list, CALLER);            \
-    Exit(status, CALLER);                                          \
+#define VERR(name, with_error)                                    \
+  INTERPOSE(name)(int status, const char* format, va_list list) { \
+    Warn(Call::name, with_error, format, list, CALLER);           \
+    Exit(status, CALLER);                                         \
   }
 VERR(verr, true)
 VERR(verrx, false)
 
-// --- error ------------------------------------------------------------------------------------------
+// --- error
+// ------------------------------------------------------------------------------------------
 //
 // There is no form that takes a va_list, so the message is made here and passed on as "%s".
 
@@ -149,16 +151,17 @@ INTERPOSE(error)(int status, int number, const char* format, ...) {
     StreamWrite act(Call::error, stderr);
     errno = saved;
     REAL(error)(0, number, "%s", message.text());
-    act.Leave(PrefixLength() + strlen(message.text()) + (number != 0 ? 2 + ErrorLength(number) : 0) + 1,
-              true);
+    act.Leave(
+        PrefixLength() + strlen(message.text()) + (number != 0 ? 2 + ErrorLength(number) : 0) + 1,
+        true);
     others.Report();
   }
   va_end(list);
   if (status != 0) Exit(status, CALLER);
 }
 
-INTERPOSE(error_at_line)(int status, int number, const char* file, unsigned line,
-                         const char* format, ...) {
+INTERPOSE(error_at_line)
+(int status, int number, const char* file, unsigned line, const char* format, ...) {
   const int saved = errno;
   const unsigned before = error_message_count;
   va_list list;
@@ -169,7 +172,8 @@ INTERPOSE(error_at_line)(int status, int number, const char* file, unsigned line
     StreamWrite act(Call::error_at_line, stderr);
     errno = saved;
     REAL(error_at_line)(0, number, file, line, "%s", message.text());
-    size_t bytes = PrefixLength() + strlen(message.text()) + (number != 0 ? 2 + ErrorLength(number) : 0) + 1;
+    size_t bytes =
+        PrefixLength() + strlen(message.text()) + (number != 0 ? 2 + ErrorLength(number) : 0) + 1;
     if (error_print_progname == nullptr) --bytes;  // "program:" with no space
     if (file != nullptr) {
       bytes += static_cast<size_t>(snprintf(nullptr, 0, "%s:%u: ", file, line));
@@ -192,28 +196,63 @@ INTERPOSE(psignal)(int signal, const char* text) {
 }
 
 // libc writes and aborts in one, so the record of the write is complete before.
-INTERPOSE(__assert_fail)(const char* assertion, const char* file, unsigned line,
-                         const char* function) {
-  {
-    const size_t program = LengthOf(program_invocation_short_name);
-    const size_t bytes =
-        static_cast<size_t>(snprintf(nullptr, 0, "%s:%u: %s%sAssertion `%s' failed.\n", file, line,
-                                     function != nullptr ? function : "",
-                                     function != nullptr ? ": " : "", assertion)) +
-        (program != 0 ? program + 2 : 0);
-    StreamWrite act(Call::__assert_fail, stderr);
-    act.Leave(bytes, true);
+#define ASSERT(name, parameters, arguments, format, ...)                                    \
+  INTERPOSE(name) parameters {                                                              \
+    {                                                                                       \
+      const size_t program = LengthOf(program_invocation_short_name);                       \
+      const size_t bytes = static_cast<size_t>(snprintf(nullptr, 0, format, __VA_ARGS__)) + \
+                           (program != 0 ? program + 2 : 0);                                \
+      StreamWrite act(Call::name, stderr);                                                  \
+      act.Leave(bytes, true);                                                               \
+    }                                                                                       \
+    SampleStreams();                                                                        \
+    Act act(Call::abort, -1);                                                               \
+    act->a = static_cast<uint64_t>(int64_t{-SIGABRT});                                      \
+    act.Enter();                                                                            \
+    act.Forget();                                                                           \
+    REAL(name) arguments;                                                                   \
+    __builtin_unreachable();                                                                \
   }
-  SampleStreams();
-  Act act(Call::abort, -1);
-  act->a = static_cast<uint64_t>(int64_t{-SIGABRT});
-  act.Enter();
-  act.Forget();
-  REAL(__assert_fail)(assertion, file, line, function);
-  __builtin_unreachable();
-}
+#define FUNCTION function != nullptr ? function : "", function != nullptr ? ": " : ""
+ASSERT(__assert_fail,
+       (const char* assertion, const char* file, unsigned line, const char* function),
+       (assertion, file, line, function), "%s:%u: %s%sAssertion `%s' failed.\n", file, line,
+       FUNCTION, assertion)
+ASSERT(__assert, (const char* assertion, const char* file, int line), (assertion, file, line),
+       "%s:%d: Assertion `%s' failed.\n", file, line, assertion)
+ASSERT(__assert_perror_fail, (int error, const char* file, unsigned line, const char* function),
+       (error, file, line, function), "%s:%u: %s%sUnexpected error: %s.\n", file, line, FUNCTION,
+       strerrordesc_np(error))
 
-// --- The system's log -------------------------------------------------------------------------------
+// --- Wrong options
+// ----------------------------------------------------------------------------------
+
+#define GETOPT(name, parameters, arguments)                           \
+  INTERPOSE(name) parameters {                                        \
+    if (opterr == 0) return REAL(name) arguments;                     \
+    Record unused;                                                    \
+    StreamCount count;                                                \
+    count.Begin(stderr, &unused);                                     \
+    const int result = REAL(name) arguments;                          \
+    const int saved = errno;                                          \
+    uint64_t bytes = 0;                                               \
+    if (!count.End(&bytes) && result == '?') NoteInside(#name, true); \
+    if (bytes != 0) SayWritten(stderr, bytes);                        \
+    errno = saved;                                                    \
+    return result;                                                    \
+  }
+GETOPT(getopt, (int count_of, char* const* words, const char* letters), (count_of, words, letters))
+GETOPT(__posix_getopt, (int count_of, char* const* words, const char* letters),
+       (count_of, words, letters))
+GETOPT(getopt_long,
+       (int count_of, char* const* words, const char* letters, const option* names, int* index),
+       (count_of, words, letters, names, index))
+GETOPT(getopt_long_only,
+       (int count_of, char* const* words, const char* letters, const option* names, int* index),
+       (count_of, words, letters, names, index))
+
+// --- The system's log
+// -------------------------------------------------------------------------------
 //
 // libc keeps a socket for it, and does not say under which number: it is the lowest one that was
 // free before a call and is a socket after it.

@@ -92,21 +92,17 @@ GETS(__fgets_chk, (char* line, size_t room, int size, FILE* stream), (line, room
 GETS(__fgets_unlocked_chk, (char* line, size_t room, int size, FILE* stream),
      (line, room, size, stream), size)
 
-INTERPOSE(gets)(char* line) {
-  if (HasLine(stdin, ~size_t{0}, '\n')) return REAL(gets)(line);
-  StreamRead act(Call::gets, stdin);
-  char* const result = REAL(gets)(line);
-  act.LeaveText(result, 1);
-  return result;
-}
-
-INTERPOSE(__gets_chk)(char* line, size_t room) {
-  if (HasLine(stdin, ~size_t{0}, '\n')) return REAL(__gets_chk)(line, room);
-  StreamRead act(Call::__gets_chk, stdin);
-  char* const result = REAL(__gets_chk)(line, room);
-  act.LeaveText(result, 1);
-  return result;
-}
+#define GETS_STDIN(name, parameters, arguments)                        \
+  INTERPOSE(name) parameters {                                         \
+    if (HasLine(stdin, ~size_t{0}, '\n')) return REAL(name) arguments; \
+    StreamRead act(Call::name, stdin);                                 \
+    char* const result = REAL(name) arguments;                         \
+    act.LeaveText(result, 1);                                          \
+    return result;                                                     \
+  }
+GETS_STDIN(gets, (char* line), (line))
+GETS_STDIN(_IO_gets, (char* line), (line))
+GETS_STDIN(__gets_chk, (char* line, size_t room), (line, room))
 
 // Blocks. libc multiplies size and count, reads bytes, and divides; asked for single bytes it tells
 // how many of a last, incomplete item it took.
@@ -147,6 +143,7 @@ GETDELIM(__getdelim, (char** line, size_t* size, int end, FILE* stream), (line, 
 #define VSCANF(name, parameters, arguments, stream) \
   INTERPOSE(name) parameters {                      \
     StreamRead act(Call::name, stream);             \
+    act.Count();                                    \
     const int result = REAL(name) arguments;        \
     act.Leave(StreamRead::kUnknown, result > 0);    \
     return result;                                  \
@@ -154,6 +151,7 @@ GETDELIM(__getdelim, (char** line, size_t* size, int end, FILE* stream), (line, 
 #define SCANF(name, parameters, stream, real)            \
   INTERPOSE(name) parameters {                           \
     StreamRead act(Call::name, stream);                  \
+    act.Count();                                         \
     va_list list;                                        \
     va_start(list, format);                              \
     const int result = REAL(real)(stream, format, list); \
@@ -176,11 +174,12 @@ SCANF(__isoc99_fscanf, (FILE * stream, const char* format, ...), stream, __isoc9
 SCANF(__isoc23_scanf, (const char* format, ...), stdin, __isoc23_vfscanf)
 SCANF(__isoc23_fscanf, (FILE * stream, const char* format, ...), stream, __isoc23_vfscanf)
 
-// Wide characters: how many bytes one took is the stream's business, so the buffer tells alone.
+// Wide characters: how many bytes one took is the stream's business.
 
 #define GETW(name, parameters, arguments, stream)    \
   INTERPOSE(name) parameters {                       \
     StreamRead act(Call::name, stream);              \
+    act.Count();                                     \
     const wint_t result = REAL(name) arguments;      \
     act.Leave(StreamRead::kUnknown, result != WEOF); \
     return result;                                   \
@@ -194,14 +193,37 @@ GETW(getwchar_unlocked, (), (), stdin)
 GETW(__wuflow, (FILE * stream), (stream), stream)
 GETW(__wunderflow, (FILE * stream), (stream), stream)
 
-#define GETWS(name)                                         \
-  INTERPOSE(name)(wchar_t * line, int size, FILE* stream) { \
-    StreamRead act(Call::name, stream);                     \
-    wchar_t* const result = REAL(name)(line, size, stream); \
-    act.Leave(StreamRead::kUnknown, result != nullptr);     \
-    return result;                                          \
+#define GETWS(name, parameters, arguments)              \
+  INTERPOSE(name) parameters {                          \
+    StreamRead act(Call::name, stream);                 \
+    act.Count();                                        \
+    wchar_t* const result = REAL(name) arguments;       \
+    act.Leave(StreamRead::kUnknown, result != nullptr); \
+    return result;                                      \
   }
-GETWS(fgetws)
-GETWS(fgetws_unlocked)
+GETWS(fgetws, (wchar_t * line, int size, FILE* stream), (line, size, stream))
+GETWS(fgetws_unlocked, (wchar_t * line, int size, FILE* stream), (line, size, stream))
+GETWS(__fgetws_chk, (wchar_t * line, size_t room, int size, FILE* stream),
+      (line, room, size, stream))
+GETWS(__fgetws_unlocked_chk, (wchar_t * line, size_t room, int size, FILE* stream),
+      (line, room, size, stream))
+
+VSCANF(vwscanf, (const wchar_t* format, va_list list), (format, list), stdin)
+VSCANF(vfwscanf, (FILE * stream, const wchar_t* format, va_list list), (stream, format, list),
+       stream)
+VSCANF(__isoc99_vwscanf, (const wchar_t* format, va_list list), (format, list), stdin)
+VSCANF(__isoc99_vfwscanf, (FILE * stream, const wchar_t* format, va_list list),
+       (stream, format, list), stream)
+VSCANF(__isoc23_vwscanf, (const wchar_t* format, va_list list), (format, list), stdin)
+VSCANF(__isoc23_vfwscanf, (FILE * stream, const wchar_t* format, va_list list),
+       (stream, format, list), stream)
+SCANF(wscanf, (const wchar_t* format, ...), stdin, vfwscanf)
+SCANF(fwscanf, (FILE * stream, const wchar_t* format, ...), stream, vfwscanf)
+SCANF(__isoc99_wscanf, (const wchar_t* format, ...), stdin, __isoc99_vfwscanf)
+SCANF(__isoc99_fwscanf, (FILE * stream, const wchar_t* format, ...), stream, __isoc99_vfwscanf)
+SCANF(__isoc23_wscanf, (const wchar_t* format, ...), stdin, __isoc23_vfwscanf)
+SCANF(__isoc23_fwscanf, (FILE * stream, const wchar_t* format, ...), stream, __isoc23_vfwscanf)
+
+ALSO(__vfscanf, vfscanf);
 
 }  // namespace ipctrace

@@ -139,18 +139,21 @@ VPRINTF(__vfprintf_chk, (FILE * stream, int flag, const char* format, va_list li
   }
 PRINTF(printf, (const char* format, ...), vfprintf, (stdout, format, list), stdout)
 PRINTF(fprintf, (FILE * stream, const char* format, ...), vfprintf, (stream, format, list), stream)
+PRINTF(_IO_printf, (const char* format, ...), vfprintf, (stdout, format, list), stdout)
+PRINTF(_IO_fprintf, (FILE * stream, const char* format, ...), vfprintf, (stream, format, list),
+       stream)
 PRINTF(__printf_chk, (int flag, const char* format, ...), __vfprintf_chk,
        (stdout, flag, format, list), stdout)
 PRINTF(__fprintf_chk, (FILE * stream, int flag, const char* format, ...), __vfprintf_chk,
        (stream, flag, format, list), stream)
 
-// Wide characters: how many bytes one becomes is the stream's business; what left the buffer is
-// counted.
+// Wide characters: how many bytes one becomes is the stream's business.
 #define PUTW(name, parameters, arguments, stream) \
   INTERPOSE(name) parameters {                    \
     StreamWrite act(Call::name, stream);          \
+    act.Count();                                  \
     const wint_t result = REAL(name) arguments;   \
-    act.Leave(0, result != WEOF);                 \
+    act.LeaveCounted(result != WEOF);             \
     return result;                                \
   }
 PUTW(fputwc, (wchar_t c, FILE* stream), (c, stream), stream)
@@ -164,8 +167,9 @@ PUTW(__woverflow, (FILE * stream, wint_t c), (stream, c), stream)
 #define PUTWS(name, parameters, arguments, stream) \
   INTERPOSE(name) parameters {                     \
     StreamWrite act(Call::name, stream);           \
+    act.Count();                                   \
     const int result = REAL(name) arguments;       \
-    act.Leave(0, result >= 0);                     \
+    act.LeaveCounted(result >= 0);                 \
     return result;                                 \
   }
 PUTWS(fputws, (const wchar_t* string, FILE* stream), (string, stream), stream)
@@ -180,11 +184,12 @@ PUTWS(__vfwprintf_chk, (FILE * stream, int flag, const wchar_t* format, va_list 
 #define WPRINTF(name, parameters, real, arguments, stream) \
   INTERPOSE(name) parameters {                             \
     StreamWrite act(Call::name, stream);                   \
+    act.Count();                                           \
     va_list list;                                          \
     va_start(list, format);                                \
     const int result = REAL(real) arguments;               \
     va_end(list);                                          \
-    act.Leave(0, result >= 0);                             \
+    act.LeaveCounted(result >= 0);                         \
     return result;                                         \
   }
 WPRINTF(wprintf, (const wchar_t* format, ...), vfwprintf, (stdout, format, list), stdout)
@@ -233,5 +238,18 @@ int FlushAll(int (*real)(FILE*)) {
 FFLUSH(fflush)
 FFLUSH(_IO_fflush)
 FFLUSH(fflush_unlocked)
+
+INTERPOSE(_IO_flush_all)() {
+  ManyStreams streams;
+  const int result = REAL(_IO_flush_all)();
+  streams.Report();
+  return result;
+}
+
+INTERPOSE(_flushlbf)() {
+  ManyStreams streams;
+  REAL(_flushlbf)();
+  streams.Report();
+}
 
 }  // namespace ipctrace

@@ -1,8 +1,11 @@
-// syscall(2): recorded as the call that it makes. It is no cancellation point and must stay none, so
-// the real syscall makes it; and calls that return on another stack, or twice on this one, are
+// syscall(2): recorded as the call that it makes. It is no cancellation point and must stay none,
+// so the real syscall makes it; and calls that return on another stack, or twice on this one, are
 // jumped to and leave nothing of ours on the stack.
 #include <fcntl.h>
+#include <linux/seccomp.h>
 #include <sched.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -14,6 +17,7 @@
 #include "preload/payload.h"
 #include "preload/raw.h"
 #include "preload/readable.h"
+#include "preload/restraint.h"
 #include "preload/streams.h"
 
 namespace ipctrace {
@@ -154,17 +158,28 @@ long Exec(Numbers n) {
 
 long Record(const Numbers& n) {
   switch (n.number) {
-    case SYS_read: return Bytes(n, Call::read);
-    case SYS_write: return Bytes(n, Call::write);
-    case SYS_close: return Close(n);
-    case SYS_close_range: return CloseRange(n);
-    case SYS_dup: return Dup(n, Call::dup);
-    case SYS_dup2: return Dup(n, Call::dup2);
-    case SYS_dup3: return Dup(n, Call::dup3);
-    case SYS_pipe: return Pipe(n, Call::pipe);
-    case SYS_pipe2: return Pipe(n, Call::pipe2);
-    case SYS_open: return Open(n, Call::open, n.a, n.b, n.c);
-    case SYS_openat: return Open(n, Call::openat, n.b, n.c, n.d);
+    case SYS_read:
+      return Bytes(n, Call::read);
+    case SYS_write:
+      return Bytes(n, Call::write);
+    case SYS_close:
+      return Close(n);
+    case SYS_close_range:
+      return CloseRange(n);
+    case SYS_dup:
+      return Dup(n, Call::dup);
+    case SYS_dup2:
+      return Dup(n, Call::dup2);
+    case SYS_dup3:
+      return Dup(n, Call::dup3);
+    case SYS_pipe:
+      return Pipe(n, Call::pipe);
+    case SYS_pipe2:
+      return Pipe(n, Call::pipe2);
+    case SYS_open:
+      return Open(n, Call::open, n.a, n.b, n.c);
+    case SYS_openat:
+      return Open(n, Call::openat, n.b, n.c, n.d);
     case SYS_eventfd:
     case SYS_eventfd2:
       return New(n, Call::eventfd, static_cast<uint64_t>(AnonymousKind::kEventfd),
@@ -185,10 +200,13 @@ long Record(const Numbers& n) {
     case SYS_socket: {
       return New(n, Call::socket, static_cast<uint64_t>(n.a), static_cast<uint64_t>(n.b));
     }
-    case SYS_execve: return Exec(n);
-    case SYS_exit_group: return ExitGroup(n);
+    case SYS_execve:
+      return Exec(n);
+    case SYS_exit_group:
+      return ExitGroup(n);
     case SYS_fork:
-    case SYS_clone: return Fork(n);
+    case SYS_clone:
+      return Fork(n);
   }
   return n.Do();
 }
@@ -236,6 +254,17 @@ __attribute__((noinline)) void NoteClone(long number, long a, long size) {
   if ((flags & (CLONE_VM | CLONE_SETTLS)) == CLONE_VM) ShareState(ThisThread());
 }
 
+// Whether the call sets a filter that the library has to mind; then DidSetFilter is to follow.
+__attribute__((noinline)) bool WillFilter(long number, long a, long b, long c) {
+  if (number == SYS_prctl && a == PR_SET_TSC && b == PR_TSC_SIGSEGV) WillLoseClock();
+  const bool by_prctl = number == SYS_prctl && a == PR_SET_SECCOMP;
+  if (by_prctl ? b == SECCOMP_MODE_STRICT : number == SYS_seccomp && a == SECCOMP_SET_MODE_STRICT)
+    return WillLoseClock(), WillSetFilter(nullptr);
+  if (by_prctl ? b == SECCOMP_MODE_FILTER : number == SYS_seccomp && a == SECCOMP_SET_MODE_FILTER)
+    return c != 0 && WillSetFilter(Pointer<const sock_fprog>(c));
+  return false;
+}
+
 __attribute__((noinline)) long RecordCall(long number, long a, long b, long c, long d, long e,
                                           long f, uint64_t return_address, uint64_t sp) {
   return Record({number, a, b, c, d, e, f, return_address, sp});
@@ -249,12 +278,31 @@ extern "C" __attribute__((visibility("default"))) long interposed_syscall(
 
 extern "C" long interposed_syscall(long number, long a, long b, long c, long d, long e, long f) {
   if (__builtin_expect(number == SYS_clone || number == SYS_clone3, 0)) NoteClone(number, a, b);
+  if (__builtin_expect(number == SYS_seccomp || number == SYS_prctl, 0) &&
+      WillFilter(number, a, b, c)) {
+    const long result = RealSyscall()(number, a, b, c, d, e, f);
+    DidSetFilter(result >= 0);
+    return result;
+  }
   if (IsRecorded(number, a, b)) {
     return RecordCall(number, a, b, c, d, e, f,
                       reinterpret_cast<uint64_t>(__builtin_return_address(0)),
                       reinterpret_cast<uint64_t>(__builtin_dwarf_cfa()));
   }
   return RealSyscall()(number, a, b, c, d, e, f);
+}
+
+INTERPOSE(prctl)(int option, ...) {
+  va_list list;
+  va_start(list, option);
+  const long b = va_arg(list, long), c = va_arg(list, long);
+  const long d = va_arg(list, long), e = va_arg(list, long);
+  va_end(list);
+  const bool filters =
+      (option == PR_SET_SECCOMP || option == PR_SET_TSC) && WillFilter(SYS_prctl, option, b, c);
+  const int result = REAL(prctl)(option, b, c, d, e);
+  if (filters) DidSetFilter(result == 0);
+  return result;
 }
 
 }  // namespace ipctrace

@@ -79,7 +79,7 @@ IPCTRACE_START_CODE char* const* TracedEnvironment(char* const* environment, boo
   if (session.chunks == nullptr) return environment;
   const bool traced = AreFilesInReach();
   if (!traced || !traceable) session.header->untraced_execs.fetch_add(1);
-  if (session.library[0] == 0) return environment;
+  if (session.library[0] == 0 || restrained) return environment;
   static char* const kNone[] = {nullptr};
   char* const* const from = environment == nullptr ? kNone : environment;
   size_t count = 0;

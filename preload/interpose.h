@@ -38,6 +38,12 @@ extern void* real_functions[kCallCount] __attribute__((visibility("hidden")));
 // Finds it without a lock, in any context. Where there is none, returns a function that fails with
 // ENOSYS.
 void* FindReal(Call call) IPCTRACE_COLD;
+// The same by name, for what has no row in the table of calls.
+void* FindReal(const char* name) IPCTRACE_COLD;
+
+// Tells that a function of libc was called which reads files of libc's own, or writes too, or keeps
+// one open (calls_inside.cc).
+void NoteInside(const char* name, bool writes);
 
 template <typename T>
 IPCTRACE_INLINE T* Real(Call call) {

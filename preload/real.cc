@@ -33,14 +33,14 @@ constexpr Hashes kHashes = MakeHashes();
 
 struct Object {
   const char* strings;
-  const ElfW(Sym)* symbols;
+  const ElfW(Sym) * symbols;
   const uint16_t* versions;
   const uint32_t* hash;
 };
 
 // The loader relocates d_ptr in place in most objects, but not in the vdso.
 template <typename T>
-void Set(const link_map* map, const ElfW(Dyn)* entry, const T** field) {
+void Set(const link_map* map, const ElfW(Dyn) * entry, const T** field) {
   const auto address = entry->d_un.d_ptr;
   *field = reinterpret_cast<const T*>(address < map->l_addr ? address + map->l_addr : address);
 }
@@ -49,10 +49,18 @@ void* FindIn(const link_map* map, const char* name, uint32_t hash) {
   Object object = {};
   for (const ElfW(Dyn)* entry = map->l_ld; entry->d_tag != DT_NULL; ++entry) {
     switch (entry->d_tag) {
-      case DT_STRTAB: Set(map, entry, &object.strings); break;
-      case DT_SYMTAB: Set(map, entry, &object.symbols); break;
-      case DT_VERSYM: Set(map, entry, &object.versions); break;
-      case DT_GNU_HASH: Set(map, entry, &object.hash); break;
+      case DT_STRTAB:
+        Set(map, entry, &object.strings);
+        break;
+      case DT_SYMTAB:
+        Set(map, entry, &object.symbols);
+        break;
+      case DT_VERSYM:
+        Set(map, entry, &object.versions);
+        break;
+      case DT_GNU_HASH:
+        Set(map, entry, &object.hash);
+        break;
     }
   }
   if (object.hash == nullptr || object.strings == nullptr || object.symbols == nullptr) {
@@ -97,19 +105,23 @@ const link_map* OwnMap() {
   return nullptr;
 }
 
-}  // namespace
-
-void* FindReal(Call call) {
-  const auto index = static_cast<size_t>(call);
+void* FindNext(const char* name, uint32_t hash) {
   void* function = nullptr;
   const link_map* map = OwnMap();
   for (map = map == nullptr ? nullptr : map->l_next; map != nullptr && function == nullptr;
        map = map->l_next) {
-    function = FindIn(map, NameOf(call), kHashes.of[index]);
+    function = FindIn(map, name, hash);
   }
-  if (function == nullptr) function = reinterpret_cast<void*>(Missing);
-  real_functions[index] = function;
-  return function;
+  return function != nullptr ? function : reinterpret_cast<void*>(Missing);
 }
+
+}  // namespace
+
+void* FindReal(Call call) {
+  const auto index = static_cast<size_t>(call);
+  return real_functions[index] = FindNext(NameOf(call), kHashes.of[index]);
+}
+
+void* FindReal(const char* name) { return FindNext(name, GnuHash(name)); }
 
 }  // namespace ipctrace

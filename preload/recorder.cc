@@ -3,6 +3,7 @@
 #include <linux/futex.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <pthread.h>
@@ -42,6 +43,13 @@ enum class Slot { kReady, kLate, kNobody };
 // Waits for a ring slot to be filled under `lap`. kLate: we were stopped for so long that the analyzer
 // gave the ticket up and the slot is in a later lap. kNobody: there is no analyzer any more.
 Slot WaitForChunk(const std::atomic<uint64_t>& slot, uint64_t lap) {
+  if (restrained) {  // it cannot sleep, and not for ever do this
+    for (int i = 0; i < 1000000 && SlotLap(slot.load(std::memory_order_acquire)) < lap; ++i) {
+      __builtin_ia32_pause();
+    }
+    const uint64_t found = SlotLap(slot.load(std::memory_order_acquire));
+    return found == lap ? Slot::kReady : found > lap ? Slot::kLate : Slot::kNobody;
+  }
   SessionHeader* const header = session.header;
   uint32_t beat = header->heartbeat.load();
   int still = 0;  // tenths of a second without a sign of life
@@ -111,7 +119,7 @@ IPCTRACE_START_CODE bool TakeChunk(ThreadState* thread) {
   // whatever else goes wrong is a full disk, on which a plain store would be our death.
   constexpr int kPopulateWrite = 23;
   const long populated =
-      lap == 1 ? Raw(SYS_madvise, Address(memory), kChunkSize, kPopulateWrite) : 0;
+      lap == 1 && chunk >= session.populated ? Raw(SYS_madvise, Address(memory), kChunkSize, kPopulateWrite) : 0;
   if (populated != 0 && populated != -EINVAL) {
     thread->wanted_chunk = lap << 32 | chunk;
     return false;
@@ -193,6 +201,11 @@ Record* ClaimSlow(ThreadState* thread) {
     header->lost.fetch_add(1);
     return &lost_record;
   }
+  if ((restrained && thread->id.process == 0) || session.clock_end != 0) {
+    thread->id.cursor = kFullCursor;
+    header->lost.fetch_add(1);
+    return &lost_record;
+  }
   SignalsBlocked blocked;
   if (thread->id.process == 0) TakeChildIdentity(thread);
   if (!HasSpace(thread) && !TakeChunk(thread)) {
@@ -209,6 +222,7 @@ Record* ClaimSlow(ThreadState* thread) {
 
 IPCTRACE_START_CODE void BecomeChild() {
   ThreadState* const thread = thread_state;
+  if (restrained) return;  // it could not even learn its pid
   if (thread == nullptr || thread == &untraced_state) return;
   // The page was wiped: to write to it first is one fault, to read from it first would be two.
   __asm__ volatile("addl $0, %0" : "+m"(thread->id.process) : : "cc");
@@ -282,6 +296,7 @@ void AbandonDeeper(ThreadState* thread, uint64_t sp) {
     if (on_alternate != was_on_alternate ? on_alternate : open.sp > sp) break;
     Record* const record = open.record;
     if (record != nullptr && record != &lost_record) {
+      if (record->c == kCountedStream) reinterpret_cast<FILE*>(record->a)->_offset = -1;
       const uint32_t head = record->head.load(std::memory_order_relaxed);
       record->head.store(Head(HeadCall(head), HeadFlags(head), RecordState::kReturning));
       record->leave = Now();

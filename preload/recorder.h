@@ -95,6 +95,9 @@ struct alignas(4096) ThreadState {
 };
 static_assert(offsetof(ThreadState, scratch) <= 8192);
 
+// Field c of a stream's record while libc counts for it (StreamCount).
+inline constexpr uint64_t kCountedStream = 0xC0047ED;
+
 extern __thread ThreadState* thread_state
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 extern Record lost_record __attribute__((visibility("hidden")));
@@ -145,6 +148,7 @@ IPCTRACE_INLINE Record* Claim(ThreadState* thread) {
 
 IPCTRACE_INLINE uint64_t Now() {
   if (__builtin_expect(session.tsc, 1)) return __builtin_ia32_rdtsc();
+  if (session.clock_end != 0) return session.clock_end;
   timespec time;
   clock_gettime(CLOCK_MONOTONIC, &time);
   return static_cast<uint64_t>(time.tv_sec) * 1000000000 + static_cast<uint64_t>(time.tv_nsec);
@@ -271,6 +275,8 @@ class Act {
       thread_->id.depth = index_;
     }
   }
+
+  void Mark(RecordFlags flag) { flags_ |= flag; }
 
   // For calls that do not return: what the thread does from now on is not nested in this one.
   void Forget() {

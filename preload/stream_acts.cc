@@ -1,5 +1,7 @@
 #include "preload/stream_acts.h"
 
+#include "preload/raw.h"
+
 namespace ipctrace {
 namespace {
 
@@ -26,6 +28,42 @@ void NoteState(const FILE* stream, uint64_t bytes) {
 }
 
 }  // namespace
+
+void StreamCount::Begin(FILE* stream, Record* record) {
+  if (session.threaded || session.chunks == nullptr || stream->_fileno < 0) return;
+  // Between reading and writing libc seeks, and the difference is no count.
+  if (Pending(stream) != 0 || ReadAhead(stream) != 0) {
+    const bool writing = Pending(stream) != 0;
+    if (writing == (ReadAhead(stream) != 0)) return;
+  }
+  stream_ = stream;
+  given_ = stream->_offset < 0;
+  if (given_) {
+    const long offset = Raw(SYS_lseek, stream->_fileno, 0, SEEK_CUR);
+    stream->_offset = offset >= 0 ? offset : 0;
+    record->c = kCountedStream;
+  }
+  start_ = stream->_offset;
+}
+
+bool StreamCount::End(uint64_t* bytes) {
+  if (stream_ == nullptr) return false;
+  const int64_t now = stream_->_offset;
+  if (given_) stream_->_offset = -1;
+  if (now < start_)
+    return false;  // libc forgets it at end-of-file, and where a file is appended to
+  *bytes = static_cast<uint64_t>(now - start_);
+  return true;
+}
+
+void SayWritten(FILE* stream, uint64_t bytes) {
+  Fact written(Call::fact_stream_flush, stream->_fileno);
+  written->result = 1;
+  written->a = reinterpret_cast<uint64_t>(stream);
+  written->b = bytes;
+  written->c = Pending(stream);
+  written.Done();
+}
 
 void StreamRead::Before() {
   act_->a = reinterpret_cast<uint64_t>(stream_);
@@ -84,7 +122,8 @@ void StreamRead::Leave(uint64_t consumed, bool got, const void* data) {
     uint64_t bytes;
     if (consumed != kUnknown) {
       bytes = consumed + ahead > ahead_ ? consumed + ahead - ahead_ : 0;
-    } else {
+    } else if (!count_.End(&bytes)) {
+      act_.Mark(kRecordInexact);
       // How much came is known for the last filling only, and there is seldom another.
       bytes = Refilled() && (stream_->_flags & kStreamInBackup) == 0
                   ? static_cast<uint64_t>(stream_->_IO_read_end - stream_->_IO_read_base)
@@ -124,6 +163,19 @@ void StreamWrite::Before() {
   errno_ = errno;
   RecordPending(act_, stream_);
   act_.Enter();
+}
+
+void StreamWrite::LeaveCounted(bool success) {
+  const int saved = errno;
+  if (act_.Return(success)) {
+    uint64_t bytes = 0;
+    if (!count_.End(&bytes)) act_.Mark(kRecordInexact);
+    act_->b = bytes;
+    act_->c = Pending(stream_);
+    if (!success) act_->err = saved;
+    NoteState(stream_, act_->c);
+  }
+  act_.Done();
 }
 
 void StreamWrite::LeaveFormat(int result, const char* format, va_list list) {

@@ -58,6 +58,27 @@ inline void RecordPending(Act& act, const FILE* stream) {
            pending < kPreviewBytes ? pending : kPreviewBytes);
 }
 
+// What a call moves between a stream and its descriptor, counted by libc itself: it keeps the
+// descriptor's offset up to date in a stream whose offset it knows, also where the descriptor has
+// none. So the stream is given one for the time of the call. The recorder takes it back where the
+// call is left by a jump (AbandonDeeper).
+//
+// Not where other threads may use the stream meanwhile.
+class StreamCount {
+ public:
+  void Begin(FILE* stream, Record* record);
+  // False: not known.
+  bool End(uint64_t* bytes);
+
+ private:
+  FILE* stream_ = nullptr;
+  int64_t start_ = 0;
+  bool given_ = false;
+};
+
+// Says that a call of libc's has written to a stream past all other hooks.
+void SayWritten(FILE* stream, uint64_t bytes);
+
 // A read, where libc tells how many bytes it gave (`consumed` of Leave).
 class StreamRead {
  public:
@@ -68,6 +89,9 @@ class StreamRead {
       : act_(call, stream->_fileno, 0, return_address, sp), stream_(stream) {
     Before();
   }
+
+  // For calls that do not tell: before the call.
+  void Count() { count_.Begin(stream_, act_.record()); }
 
   static constexpr uint64_t kUnknown = ~uint64_t{0};
   // `data` is what was given to the program, `consumed` bytes, where it is at hand.
@@ -86,6 +110,7 @@ class StreamRead {
   uint64_t ahead_;
   uint64_t stdout_pending_;
   int error_;
+  StreamCount count_;
 };
 
 // A write, where libc tells how many bytes it took.
@@ -100,6 +125,9 @@ class StreamWrite {
   }
   // `data` is what was put out, where it is at hand; with `newline`, all but a newline at its end.
   void Leave(uint64_t produced, bool success, const void* data = nullptr, bool newline = false);
+  // For calls that do not tell: before the call, and after it.
+  void Count() { count_.Begin(stream_, act_.record()); }
+  void LeaveCounted(bool success);
   // For printf and kin: `list` is a copy of the one that was printed.
   void LeaveFormat(int result, const char* format, va_list list);
 
@@ -110,6 +138,7 @@ class StreamWrite {
   FILE* stream_;
   uint64_t pending_;
   int errno_;
+  StreamCount count_;
 };
 
 // For calls that write out several streams: what they had pending before, and kStreamWrite facts

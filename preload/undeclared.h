@@ -33,6 +33,14 @@ int __vdprintf_chk(int, int, const char*, va_list);
 void __vsyslog_chk(int, int, const char*, va_list);
 void __syslog_chk(int, int, const char*, ...);
 
+int __posix_getopt(int, char* const*, const char*) noexcept;
+int __mq_open_2(const char*, int);
+int __xmknod(int, const char*, mode_t, dev_t*);
+int __xmknodat(int, int, const char*, mode_t, dev_t*);
+
+void __assert(const char*, const char*, int) noexcept __attribute__((noreturn));
+void __assert_perror_fail(int, const char*, unsigned, const char*) noexcept
+    __attribute__((noreturn));
 void __assert_fail(const char*, const char*, unsigned, const char*) noexcept
     __attribute__((noreturn));
 
@@ -56,6 +64,15 @@ FILE* _IO_fdopen(int, const char*);
 FILE* _IO_popen(const char*, const char*);
 int _IO_vfprintf(FILE*, const char*, va_list);
 char* gets(char*);
+char* _IO_gets(char*);
+int _IO_printf(const char*, ...);
+int _IO_fprintf(FILE*, const char*, ...);
+int _IO_flush_all();
+void _flushlbf();
+int _IO_fsetpos(FILE*, const fpos_t*);
+int _IO_fsetpos64(FILE*, const fpos64_t*);
+int _IO_setvbuf(FILE*, char*, int, size_t);
+void _IO_setbuffer(FILE*, char*, size_t);
 char* __gets_chk(char*, size_t);
 char* __fgets_chk(char*, size_t, int, FILE*);
 char* __fgets_unlocked_chk(char*, size_t, int, FILE*);
@@ -78,6 +95,16 @@ int __isoc23_scanf(const char*, ...);
 int __isoc23_fscanf(FILE*, const char*, ...);
 int __isoc23_vscanf(const char*, va_list);
 int __isoc23_vfscanf(FILE*, const char*, va_list);
+int __isoc99_wscanf(const wchar_t*, ...);
+int __isoc99_fwscanf(FILE*, const wchar_t*, ...);
+int __isoc99_vwscanf(const wchar_t*, va_list);
+int __isoc99_vfwscanf(FILE*, const wchar_t*, va_list);
+int __isoc23_wscanf(const wchar_t*, ...);
+int __isoc23_fwscanf(FILE*, const wchar_t*, ...);
+int __isoc23_vwscanf(const wchar_t*, va_list);
+int __isoc23_vfwscanf(FILE*, const wchar_t*, va_list);
+wchar_t* __fgetws_chk(wchar_t*, size_t, int, FILE*);
+wchar_t* __fgetws_unlocked_chk(wchar_t*, size_t, int, FILE*);
 }
 
 #endif  // IPCTRACE_PRELOAD_UNDECLARED_H_

@@ -61,7 +61,7 @@ class UnusualPrograms(tool.TestCase):
 
     def test_what_goes_past_libc_is_a_hole(self):
         program = self.compile("tests/programs/past_libc.c")
-        for act, words in (("writes", "bytes written"), ("opens", "nobody was seen to open"),
+        for act, words in (("writes", "bytes written"), ("reads", "bytes read"), ("opens", "nobody was seen to open"),
                            ("closes", "closed unseen")):
             with self.subTest(act):
                 run = self.run_traced([program, act])
@@ -74,7 +74,42 @@ class UnusualPrograms(tool.TestCase):
                 self.assertNotIn("ipctrace: no mistakes found (", bare.stderr.decode())
         self.assert_quiet(self.run_traced([program, "nothing"]))
 
+    def test_a_program_that_forbids_itself_system_calls(self):
+        program = self.compile("tests/programs/filtered.c")
+        for how in ("prctl", "seccomp", "strict", "lenient", "refused", "no-clock"):
+            with self.subTest(how):
+                without = self.run_native([program, how])
+                self.assertIn(without.status, (0, 7))
+                run = self.run_traced([program, how])
+                self.assertEqual((without.status, without.stdout), (run.status, run.stdout), run.stderr)
+                self.assertTrue(run.report["coverage"]["traced"])
+                if how in ("strict", "no-clock"):
+                    self.assertFalse(run.report["coverage"]["complete"])
+                elif how in ("lenient", "refused"):
+                    self.assertEqual([], run.report["coverage"]["holes"])
+                bare = self.run_native([program, how], env=dict(
+                    os.environ, LD_PRELOAD=tool.library(tool.IPCTRACE), IPCTRACE_OPTIONS="color=never"))
+                self.assertEqual((without.status, without.stdout), (bare.status, bare.stdout), bare.stderr)
+
     def test_what_libc_does_inside_is_no_hole(self):
+        programs = {"wide": """
+            #include <wchar.h>
+            #include <stdio.h>
+            int main(void) { wprintf(L"hello %d\\n", 3); fputws(L"more\\n", stdout); return 0; }""",
+                    "double free": """
+            #include <stdlib.h>
+            int main(void) { void *p = malloc(10); free(p); free(p); return 0; }""",
+                    "keeps": """
+            #include <pwd.h>
+            #include <stdio.h>
+            int main(void) { setpwent(); getpwent(); puts(getpwuid(0)->pw_name); return 0; }"""}
+        for name, source in programs.items():
+            with self.subTest(name):
+                program = self.path("program")
+                subprocess.run(["gcc", "-w", "-x", "c", "-o", program, "-"], input=source.encode(), check=True)
+                self.assertEqual([], self.run_traced([program]).report["coverage"]["holes"])
+        with self.subTest("a wrong option"):
+            self.assertEqual([], self.assert_same(["ls", "--nosuch"]).report["coverage"]["holes"])
         for call in ("os.forkpty", "os.fork"):
             script = ("import multiprocessing, os, pty\n"
                       f"multiprocessing.Lock()\npid = {call}()\n"

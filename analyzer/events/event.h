@@ -30,7 +30,8 @@ enum class EventKind : uint8_t {
   kRun = 8,       // first event: kArgv = the command; a=wall-clock start, ns since the epoch
   kCoverage = 9,  // last but kFinish: a=records lost, b=untraced execs, kPath=lines of holes,
                   // c=bytes that the kernel counted as written by the first process and all that
-                  // were waited for in the end by it (wchar of proc(5)), plus 1; 0: not known
+                  // were waited for in the end by it (wchar of proc(5)), plus 1; 0: not known;
+                  // result=the same of bytes read (rchar), from its beginning; 0: not known
 };
 
 enum class FinishReason : uint64_t {

@@ -113,12 +113,14 @@ int EndStatus(int32_t pid) {
   return absl::SimpleAtoi(fields[kExitCode], &status) ? status : -1;
 }
 
-std::optional<uint64_t> BytesWritten(int32_t pid) {
+std::optional<BytesMoved> BytesMovedBy(int32_t pid) {
+  BytesMoved moved;
+  int found = 0;
   for (absl::string_view line : absl::StrSplit(TextOf(absl::StrCat("/proc/", pid, "/io")), '\n')) {
-    uint64_t bytes;
-    if (absl::ConsumePrefix(&line, "wchar: ") && absl::SimpleAtoi(line, &bytes)) return bytes;
+    if (absl::ConsumePrefix(&line, "rchar: ")) found += absl::SimpleAtoi(line, &moved.read);
+    if (absl::ConsumePrefix(&line, "wchar: ")) found += absl::SimpleAtoi(line, &moved.written);
   }
-  return std::nullopt;
+  return found == 2 ? std::make_optional(moved) : std::nullopt;
 }
 
 bool Exists(int32_t pid) {

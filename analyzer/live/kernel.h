@@ -28,9 +28,14 @@ std::vector<Holder> HoldersOf(const absl::flat_hash_set<uint64_t>& inodes);
 // The wait status of a process that has ended and is not reaped yet; -1 where it cannot be read.
 int EndStatus(int32_t pid);
 
-// Bytes that the process and the children it has reaped gave to write(2) and its kin (wchar of
-// /proc/PID/io); a zombie can be asked too. Nothing where it may not be read.
-std::optional<uint64_t> BytesWritten(int32_t pid);
+// Bytes that the process and the children it has reaped took by read(2) and its kin, and gave to
+// write(2) and its (rchar and wchar of /proc/PID/io); a zombie can be asked too. Nothing where it may
+// not be read.
+struct BytesMoved {
+  uint64_t read = 0;
+  uint64_t written = 0;
+};
+std::optional<BytesMoved> BytesMovedBy(int32_t pid);
 
 // Whether `pid` exists and is not a zombie.
 bool Exists(int32_t pid);

@@ -73,8 +73,8 @@ struct LiveSession::Impl {
 
   // What the kernel counted of the first process: before the session (a shell that became the
   // program may have written a here-document), and since.
-  std::optional<uint64_t> written_before = 0;
-  std::optional<uint64_t> written;
+  std::optional<BytesMoved> moved_before = BytesMoved();
+  std::optional<BytesMoved> moved;
 
   ~Impl() {
     follower.reset();
@@ -185,7 +185,7 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
   impl->header->options = config.options;
   std::copy(config.payload_ports.begin(), config.payload_ports.end(), impl->header->payload_ports);
   impl->header->first_pid = config.first_pid;
-  if (config.first_pid != 0) impl->written_before = BytesWritten(config.first_pid);
+  if (config.first_pid != 0) impl->moved_before = BytesMovedBy(config.first_pid);
   impl->fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   impl->epoll = epoll_create1(EPOLL_CLOEXEC);
   if (impl->fd < 0 || impl->epoll < 0) {
@@ -359,8 +359,10 @@ bool LiveSession::OthersLive(const Model& model, int32_t first_pid) const {
 }
 
 void LiveSession::WillReap(int32_t pid) {
-  std::optional<uint64_t> written = BytesWritten(pid);
-  if (written && impl_->written_before) impl_->written = *written - *impl_->written_before;
+  std::optional<BytesMoved> moved = BytesMovedBy(pid);
+  if (!moved || !impl_->moved_before) return;
+  moved->written -= impl_->moved_before->written;
+  impl_->moved = moved;
 }
 
 void LiveSession::DidEnd(int32_t pid, int wait_status, EventSink* sink) {
@@ -385,7 +387,10 @@ void LiveSession::Finish(EventSink* sink, FinishReason reason) {
   coverage.time = self.Now();
   coverage.a = self.follower->broken() ? 1 : self.header->lost.load();
   coverage.b = self.follower->broken() ? 0 : self.header->untraced_execs.load();
-  if (self.written) coverage.c = *self.written + 1;
+  if (self.moved) {
+    coverage.c = self.moved->written + 1;
+    coverage.result = static_cast<int64_t>(self.moved->read);
+  }
   sink->Take(coverage);
   Event finish;
   finish.kind = EventKind::kFinish;

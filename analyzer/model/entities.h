@@ -48,8 +48,8 @@ enum class ObjectKind : uint8_t {
 struct Queue {
   uint64_t written = 0;  // bytes of all completed writes
   uint64_t read = 0;     // bytes of all completed reads
-  // Somebody read by scanf, which may fill its buffer several times and tells of the last one only:
-  // more than `read` was read.
+  // Somebody read by a call of which only the last filling of its buffer is known (a scanf up to
+  // end-of-file, or on a stream that threads share): more than `read` was read.
   bool inexact = false;
   // A read may be seen to return before the write that fed it; never negative.
   uint64_t Unread() const { return written > read ? written - read : 0; }
@@ -322,6 +322,7 @@ struct Process {
   std::array<int, 65> signal_flags{};  // sa_flags
   Nanos alarm_at = -1;                 // when a pending alarm or timer expires first; -1: none
   Nanos alarm_interval = 0;            // and how often thereafter; 0: once
+  bool libc_keeps = false;  // called what may keep a descriptor of libc's own open
   int vfork_child_of = 0;  // shares its parent's memory until exec: the parent's process id
 
   bool alive() const { return end == EndKind::kAlive; }

@@ -262,7 +262,7 @@ void Model::Leave(const Event& event) {
   }
   if (!act->process->alive()) return;
   Replay replay(*this);
-  coverage_.written += Replay::WrittenBy(*act);
+  replay.Count(*act);
   replay.Leave(*act);
   if (act->op == Op::kClose) replay.NoteClose(*act);
   if (act->err == EBADF || act->op == Op::kPoll) replay.NoteLate(*act);
@@ -327,6 +327,9 @@ void Model::Observe(const Event& event) {
       coverage_.lost = event.a;
       coverage_.untraced_execs = event.b;
       coverage_.kernel_written = event.c == 0 ? 0 : event.c - 1;
+      coverage_.kernel_read =
+          std::max(static_cast<uint64_t>(event.result), coverage_.read_before) -
+          coverage_.read_before;
       for (absl::string_view line :
            absl::StrSplit(text(BlobTag::kPath), '\n', absl::SkipEmpty())) {
         coverage_.holes.emplace_back(line);

@@ -32,6 +32,11 @@ struct Coverage {
   uint64_t written = 0;         // bytes, by write(2) and its kin; at most
   bool written_known = true;    // nobody ended in the middle of a stream's call, and there is no
                                 // Valgrind or sanitizer
+  uint64_t read = 0;            // bytes, by read(2) and its kin; at most
+  bool read_known = true;       // the same, and no function of libc was called that reads files of its
+                                // own
+  uint64_t read_before = 0;     // what the kernel had counted of that when the first process said hello
+  uint64_t kernel_read = 0;     // what it counted since
   uint64_t kernel_written = 0;  // what the kernel counted of that in the first process and those
                                 // that were waited for
   bool heard = false;           // some process said hello

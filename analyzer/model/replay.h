@@ -69,8 +69,10 @@ class Replay {
   void Use(const Act& act, const std::shared_ptr<Descriptor>& descriptor);
 
   // --- replay_coverage.cc: what was seen, beside what the kernel says
-  // Bytes that the act, which has returned, gave to write(2) or its kin.
-  static uint64_t WrittenBy(const Act& act);
+  // Adds up the bytes of an act that has returned.
+  void Count(const Act& act);
+  // A new program image: the kernel and the loader have read what it consists of.
+  void CountImage(const Act& hello, bool first);
   // An act that will not return (its process has ended, or a longjmp left it) may have written too.
   void Unfinished(const Act& act);
   // kOpenNumbers: which descriptors the kernel has, at the end of a process.

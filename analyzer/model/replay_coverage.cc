@@ -11,47 +11,118 @@ namespace {
 
 constexpr size_t kExamples = 5;
 
-// The calls whose bytes the kernel counts as written: not send(2) and its kin, nor splice(2).
+// What the kernel and the loader read of a new program at most: its head, those of its
+// interpreters, of the loader and of every library. The library looks at them too
+// (preload/exec_target.cc).
+constexpr uint64_t kReadOfImage = 8192;
+constexpr uint64_t kReadOfModule = 2048;
+
+// The calls whose bytes the kernel counts: not those of send(2) and recv(2), nor of splice(2).
 struct Counted {
   bool by_call[kCallCount];
   Counted() {
     for (size_t i = 0; i < kCallCount; ++i) {
       const absl::string_view name = NameOf(static_cast<Call>(i));
       by_call[i] = !(absl::StartsWith(name, "send") && !absl::StartsWith(name, "sendfile")) &&
-                   !absl::StrContains(name, "splice") && name != "tee";
+                   !absl::StrContains(name, "recv") && !absl::StrContains(name, "splice") &&
+                   name != "tee";
     }
   }
 };
 
+bool IsCounted(Call call) {
+  static const Counted counted;
+  return counted.by_call[static_cast<size_t>(call)];
+}
+
+// Those whose stream holds wide characters, which become bytes at the end of the process too.
+bool IsWide(Call call) {
+  const absl::string_view name = NameOf(call);
+  return absl::StrContains(name, "wc") || absl::StrContains(name, "wprintf") ||
+         absl::StrContains(name, "fputws") || name == "__woverflow";
+}
+
 }  // namespace
 
-uint64_t Replay::WrittenBy(const Act& act) {
-  static const Counted counted;
+void Replay::Count(const Act& act) {
+  Coverage& seen = m.coverage_;
+  const uint64_t moved = act.result > 0 ? static_cast<uint64_t>(act.result) : 0;
   switch (act.op) {
+    case Op::kRead:
+    case Op::kReadAt:
+      if (IsCounted(act.call)) seen.read += moved;
+      break;
     case Op::kWrite:
     case Op::kWriteAt:
+      if (IsCounted(act.call)) seen.written += moved;
+      break;
     case Op::kTransfer:
-      return act.result > 0 && counted.by_call[static_cast<size_t>(act.call)]
-                 ? static_cast<uint64_t>(act.result)
-                 : 0;
+      if (!IsCounted(act.call)) break;
+      seen.read += moved;
+      seen.written += moved;
+      break;
+    case Op::kStreamRead:
+      seen.read += act.b;
+      if ((act.flags & kRecordInexact) != 0) seen.read_known = false;
+      break;
+    case Op::kStreamSeek:  // fills the buffer where it goes
+      seen.read_known = false;
+      seen.written += act.b;
+      break;
     case Op::kStreamWrite:
-    case Op::kStreamSeek:
+      if ((act.flags & kRecordInexact) != 0 || IsWide(act.call)) seen.written_known = false;
+      seen.written += act.b;
+      break;
     case Op::kStreamClose:
     case Op::kPclose:
+      seen.written += act.b;
+      break;
     case Op::kLibrary:
-      return act.b;
+      seen.read_known = false;
+      if (act.c != 0) seen.written_known = false;
+      if (act.call == Call::fact_inside) act.process->libc_keeps = true;
+      seen.written += act.b;
+      break;
+    case Op::kModules:
+      seen.read_known = false;
+      break;
+    case Op::kExec:  // came back: it was no program
+    case Op::kSpawn:
+    case Op::kSystem:
+    case Op::kPopen:
+      seen.read += kReadOfImage;
+      break;
     default:
-      return 0;
+      break;
   }
+}
+
+void Replay::CountImage(const Act& hello, bool first) {
+  Coverage& seen = m.coverage_;
+  // Valgrind and the sanitizers have work of their own.
+  if ((hello.b & kHelloOwnCalls) != 0) seen.written_known = false;
+  if (first) {
+    seen.read_before = hello.c;
+    seen.read_known = hello.c != 0;
+    return;
+  }
+  const std::string* modules = hello.Blob(BlobTag::kModules);
+  const auto count = modules == nullptr ? 0 : std::count(modules->begin(), modules->end(), '\n');
+  seen.read += kReadOfImage + static_cast<uint64_t>(count) * kReadOfModule;
 }
 
 void Replay::Unfinished(const Act& act) {
   switch (act.op) {
+    case Op::kRead:
+    case Op::kReadAt:
+      m.coverage_.read += act.a;
+      break;
     case Op::kWrite:
     case Op::kWriteAt:
       m.coverage_.written += act.a;
       break;
     case Op::kTransfer:
+      m.coverage_.read += act.b;
       m.coverage_.written += act.b;
       break;
     case Op::kStreamRead:  // may have flushed another stream
@@ -61,6 +132,12 @@ void Replay::Unfinished(const Act& act) {
     case Op::kStreamReopen:
     case Op::kPclose:
       m.coverage_.written_known = false;
+      break;
+    case Op::kSpawn:
+    case Op::kSystem:
+    case Op::kPopen:
+    case Op::kLibrary:
+      m.coverage_.read_known = false;
       break;
     default:
       break;
@@ -88,6 +165,8 @@ void Replay::CompareNumbers(const Act& act) {
   for (int fd = 0; fd < 128; ++fd) {
     const bool there = (words[fd / 64] >> fd % 64 & 1) != 0;
     const bool known = process.Find(fd) != nullptr;
+    // libc keeps some files open between two calls, which are not the program's.
+    if (there && !known && process.libc_keeps) continue;
     if (there != known)
       Missed(process, fd, there ? &m.coverage_.missed_births : &m.coverage_.missed_deaths);
   }

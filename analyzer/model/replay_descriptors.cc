@@ -278,7 +278,7 @@ void Replay::MovedIn(const Act& act, const std::shared_ptr<Descriptor>& from, ui
                                                       : nullptr;
   if (queue == nullptr) return;
   queue->read += bytes;
-  queue->inexact |= act.op == Op::kStreamRead && absl::EndsWith(NameOf(act.call), "scanf");
+  queue->inexact |= act.op == Op::kStreamRead && (act.flags & kRecordInexact) != 0;
   Note(act, &queue->last_read);
   queue->last_reader = act.process->id;
 }

@@ -11,11 +11,17 @@
 #include <algorithm>
 
 #include "absl/strings/str_split.h"
+#include <signal.h>
+
 #include "analyzer/model/replay.h"
 #include "analyzer/symbols/stacks.h"
 
 namespace ipctrace {
 namespace {
+
+// What libc has to say of a heap or a stack that it finds damaged, before it ends the process.
+constexpr uint64_t kWrittenByAbort = 1024;
+
 
 std::string BaseName(const std::string& path) {
   return path.substr(path.rfind('/') + 1);  // npos + 1 == 0
@@ -74,6 +80,7 @@ void Inherit(Replay& replay, Process& child, const Process& parent,
   }
   child.dispositions = parent.dispositions;
   child.signal_flags = parent.signal_flags;
+  child.libc_keeps = parent.libc_keeps;
   for (const auto& [address, stream] : parent.streams) {
     auto copy = std::make_shared<Stream>(*stream);
     copy->id = replay.NewId();
@@ -191,7 +198,7 @@ void Replay::Hello(Act& act, uint32_t trace_id) {
     process = nullptr;
   }
   m.coverage_.heard = true;
-  if ((act.b & kHelloOwnCalls) != 0) m.coverage_.written_known = false;
+  CountImage(act, process == nullptr && m.order_.empty());
   if (m.process_by_id_.size() <= trace_id) m.process_by_id_.resize(trace_id + 1 + trace_id / 2);
 
   if (process == nullptr) {
@@ -226,6 +233,7 @@ void Replay::Hello(Act& act, uint32_t trace_id) {
   if (process->id == 0) Identify(*process, trace_id);
   process->traced = true;
   process->execed = true;
+  process->libc_keeps = false;
   const Act* exec = OpenExec(*process);
   Act own = AsProcess(act, *process);
   if (exec != nullptr) {
@@ -332,6 +340,9 @@ void Replay::EndThread(Thread& thread) {
 }
 
 void Replay::EndProcess(Process& process, EndKind end, int status) {
+  if (end == EndKind::kKilled && status == SIGABRT && process.end != EndKind::kKilled) {
+    m.coverage_.written += kWrittenByAbort;
+  }
   if (!process.alive()) {
     // A killed process may have been seen to vanish before its status was known.
     if (process.end == EndKind::kUnknown && end != EndKind::kUnknown) {

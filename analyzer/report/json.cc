@@ -114,6 +114,9 @@ std::string WriteJson(const Report& report, const WriteOptions&) {
                       {"missed_deaths", coverage.missed_deaths},
                       {"written_bytes", coverage.written},
                       {"kernel_written_bytes", coverage.kernel_written},
+                      {"read_bytes", coverage.read},
+                      {"kernel_read_bytes", coverage.kernel_read},
+                      {"read_compared", coverage.written_known && coverage.read_known},
                       {"holes", report.Holes()}};
   if (!report.standing.empty()) {
     json["standing"] = Json::array();

@@ -83,6 +83,12 @@ std::vector<std::string> Report::Holes() const {
                     " were seen: the rest went past libc (a system call of the program's own, "
                     "io_uring)");
   }
+  if (coverage.written_known && coverage.read_known && coverage.kernel_read > coverage.read) {
+    holes.push_back("the kernel counted " + std::to_string(coverage.kernel_read) +
+                    " bytes read, of which at most " + std::to_string(coverage.read) +
+                    " were seen: the rest went past libc (a system call of the program's own, "
+                    "io_uring)");
+  }
   for (const std::string& hole : coverage.holes) holes.push_back(hole);
   if (reason == FinishReason::kAnalyzerCut) holes.push_back("the trace ends before the run did");
   return holes;

@@ -19,6 +19,7 @@ enum class Op : uint8_t {
 
   // --- Facts about the process itself, which no libc call reports -----------------------------
   kHello,        // first record of a program image (start or after exec). a=parent pid, b=HelloFlags,
+                 // c=bytes that it had read so far (the run's first process; 0: not known),
                  // [Argv], [Exe], [Cwd], [Modules], [Fds] (what is open),
                  // [Dispositions] (ignored and handled signals)
   kModules,      // the set of loaded modules changed: [Modules] holds all of them
@@ -131,7 +132,8 @@ enum class Op : uint8_t {
   kUnlink,    // [Path]
   kMkfifo,    // [Path]
   kLibrary,   // a library call that does I/O inside libc past our hooks (getaddrinfo, syslog...).
-              // b=bytes that it may have written to a file
+              // b=bytes that it may have written to a file, c=1 if it may have written more.
+              // fact_inside: such a function was called for the first time: [Path]=its name
 };
 
 // Flags of kHello.

@@ -20,6 +20,9 @@ int main(int argc, char **argv) {
   if (strcmp(argv[1], "writes") == 0) {
     call(SYS_write, ends[1], (long)"hello", 5);
     if (read(ends[0], text, sizeof(text)) != sizeof(text)) return 1;
+  } else if (strcmp(argv[1], "reads") == 0) {
+    write(ends[1], "hello", 5);
+    call(SYS_read, ends[0], (long)text, 5);
   } else if (strcmp(argv[1], "opens") == 0) {
     call(SYS_dup, 1, 0, 0);
   } else if (strcmp(argv[1], "closes") == 0) {
