@@ -16,33 +16,41 @@
 
 namespace ipctrace {
 
-// One character. The fast path is a tail call, and so is the slow one, which finds the caller's
-// return address and stack where they were: else the fast path would have to make room for both.
-#define GET(name, parameters, arguments, stream, has, nothing)                           \
+// One character. What the buffer holds is taken from it as libc's own getc does, which leaves no room
+// for a call: the slow path is a tail call, and finds the caller's return address and stack where
+// they were.
+#define GET(name, parameters, arguments, stream, may_take)                               \
   namespace {                                                                            \
   __attribute__((noinline)) Signature<decltype(::name)>::Result Slow_##name parameters { \
-    if (has(stream)) return REAL(name) arguments;                                        \
+    if (HasByte(stream)) return REAL(name) arguments;                                    \
     StreamRead act(Call::name, stream);                                                  \
     const auto result = REAL(name) arguments;                                            \
     const char byte = static_cast<char>(result);                                         \
-    act.Leave(result != nothing, result != nothing, &byte);                              \
+    act.Leave(result != EOF, result != EOF, &byte);                                      \
     return result;                                                                       \
   }                                                                                      \
   }                                                                                      \
   INTERPOSE(name) parameters {                                                           \
-    auto* const real = reinterpret_cast<Signature<decltype(::name)>::Type*>(             \
-        real_functions[static_cast<size_t>(Call::name)]);                                \
-    if (has(stream) && __builtin_expect(real != nullptr, 1)) return real arguments;      \
+    if (may_take(stream)) return static_cast<unsigned char>(*(stream)->_IO_read_ptr++);  \
     return Slow_##name arguments;                                                        \
   }
-GET(fgetc, (FILE * stream), (stream), stream, HasByte, EOF)
-GET(getc, (FILE * stream), (stream), stream, HasByte, EOF)
-GET(_IO_getc, (FILE * stream), (stream), stream, HasByte, EOF)
-GET(getchar, (), (), stdin, HasByte, EOF)
-GET(fgetc_unlocked, (FILE * stream), (stream), stream, HasByte, EOF)
-GET(getc_unlocked, (FILE * stream), (stream), stream, HasByte, EOF)
-GET(getchar_unlocked, (), (), stdin, HasByte, EOF)
-GET(__uflow, (FILE * stream), (stream), stream, HasByte, EOF)
+GET(fgetc, (FILE * stream), (stream), stream, HasByteOfOne)
+GET(getc, (FILE * stream), (stream), stream, HasByteOfOne)
+GET(_IO_getc, (FILE * stream), (stream), stream, HasByteOfOne)
+GET(getchar, (), (), stdin, HasByteOfOne)
+GET(fgetc_unlocked, (FILE * stream), (stream), stream, HasByte)
+GET(getc_unlocked, (FILE * stream), (stream), stream, HasByte)
+GET(getchar_unlocked, (), (), stdin, HasByte)
+
+// What getc_unlocked calls where a program has it inline.
+INTERPOSE(__uflow)(FILE* stream) {
+  if (HasByte(stream)) return REAL(__uflow)(stream);
+  StreamRead act(Call::__uflow, stream);
+  const int result = REAL(__uflow)(stream);
+  const char byte = static_cast<char>(result);
+  act.Leave(result != EOF, result != EOF, &byte);
+  return result;
+}
 
 INTERPOSE(__underflow)(FILE* stream) {
   if (HasByte(stream)) return REAL(__underflow)(stream);

@@ -16,8 +16,8 @@
 
 namespace ipctrace {
 
-// One character. Both paths are tail calls, as in calls_stream_reads.cc.
-#define PUT(name, parameters, arguments, stream)                                        \
+// One character, put into the buffer as libc's own putc does; see calls_stream_reads.cc.
+#define PUT(name, parameters, arguments, stream, may_put)                               \
   namespace {                                                                           \
   __attribute__((noinline)) int Slow_##name parameters {                                \
     if (HasRoom(stream)) return REAL(name) arguments;                                   \
@@ -29,18 +29,17 @@ namespace ipctrace {
   }                                                                                     \
   }                                                                                     \
   INTERPOSE(name) parameters {                                                          \
-    auto* const real = reinterpret_cast<Signature<decltype(::name)>::Type*>(            \
-        real_functions[static_cast<size_t>(Call::name)]);                               \
-    if (HasRoom(stream) && __builtin_expect(real != nullptr, 1)) return real arguments; \
+    if (may_put(stream))                                                                \
+      return static_cast<unsigned char>(*(stream)->_IO_write_ptr++ = static_cast<char>(c)); \
     return Slow_##name arguments;                                                       \
   }
-PUT(fputc, (int c, FILE* stream), (c, stream), stream)
-PUT(putc, (int c, FILE* stream), (c, stream), stream)
-PUT(_IO_putc, (int c, FILE* stream), (c, stream), stream)
-PUT(putchar, (int c), (c), stdout)
-PUT(fputc_unlocked, (int c, FILE* stream), (c, stream), stream)
-PUT(putc_unlocked, (int c, FILE* stream), (c, stream), stream)
-PUT(putchar_unlocked, (int c), (c), stdout)
+PUT(fputc, (int c, FILE* stream), (c, stream), stream, HasRoomOfOne)
+PUT(putc, (int c, FILE* stream), (c, stream), stream, HasRoomOfOne)
+PUT(_IO_putc, (int c, FILE* stream), (c, stream), stream, HasRoomOfOne)
+PUT(putchar, (int c), (c), stdout, HasRoomOfOne)
+PUT(fputc_unlocked, (int c, FILE* stream), (c, stream), stream, HasRoom)
+PUT(putc_unlocked, (int c, FILE* stream), (c, stream), stream, HasRoom)
+PUT(putchar_unlocked, (int c), (c), stdout, HasRoom)
 
 INTERPOSE(__overflow)(FILE* stream, int c) {
   StreamWrite act(Call::__overflow, stream);

@@ -205,8 +205,9 @@ IPCTRACE_INLINE uint32_t FindStack(ThreadState* thread, const Record* owner, uin
   return CopyNewStack(thread, owner, key, return_address, sp);
 }
 
-// The stack of a hot call that failed, in full. What is above the call's frame is as it was at entry.
-uint32_t FailureStack(ThreadState* thread, const Record* owner, uint64_t sp) IPCTRACE_COLD;
+// errno, and the stack in full of a hot call (whose `sp` is not 0): what is above the call's frame is
+// as it was at entry. Not declared cold, or g++ takes the calls that succeed for cold as well.
+void RecordFailure(ThreadState* thread, Record* record, uint64_t sp) __attribute__((noinline));
 
 inline uint64_t StackKey(uint64_t return_address, uint64_t sp) {
   return return_address ^ (sp << 17 | sp >> 47);
@@ -365,12 +366,10 @@ IPCTRACE_INLINE void Act::Begin(bool exact_stack, int fd, uint64_t return_addres
 }
 
 IPCTRACE_INLINE bool Act::End(bool exact_stack, long result) {
-  if (__builtin_expect(index_ < kMaxOpen, 1)) {
-    if (__builtin_expect(thread_->open[index_].record != record_, 0)) {
-      record_ = &lost_record;
-      index_ = kMaxOpen;
-      return false;
-    }
+  if (__builtin_expect(index_ < kMaxOpen && thread_->open[index_].record != record_, 0)) {
+    record_ = &lost_record;
+    index_ = kMaxOpen;
+    return false;
   }
   record_->head.store(Head(static_cast<uint16_t>(call_), flags_, RecordState::kReturning),
                       std::memory_order_relaxed);
@@ -378,10 +377,7 @@ IPCTRACE_INLINE bool Act::End(bool exact_stack, long result) {
   record_->leave = Now();
   record_->result = result;
   if (__builtin_expect(result == -1, 0)) {
-    record_->err = errno;
-    if (!exact_stack && index_ < kMaxOpen) {
-      record_->stack = FailureStack(thread_, record_, thread_->open[index_].sp);
-    }
+    RecordFailure(thread_, record_, exact_stack || index_ == kMaxOpen ? 0 : thread_->open[index_].sp);
   }
   return true;
 }

@@ -77,10 +77,12 @@ uint64_t MixCallers(const ThreadState* thread, uint64_t key, uint64_t sp) {
   return Mix(thread, key, sp);
 }
 
-uint32_t FailureStack(ThreadState* thread, const Record* owner, uint64_t sp) {
+void RecordFailure(ThreadState* thread, Record* record, uint64_t sp) {
+  record->err = errno;
+  if (sp == 0) return;
   const uint64_t return_address = reinterpret_cast<uint64_t*>(sp)[-1];
   const uint64_t key = MixCallers(thread, StackKey(return_address, sp) + 1, sp);
-  return FindStack(thread, owner, key, return_address, sp);
+  record->stack = FindStack(thread, record, key, return_address, sp);
 }
 
 uint32_t CopyNewStack(ThreadState* thread, const Record* owner, uint64_t key,

@@ -26,6 +26,7 @@ inline constexpr int kStreamError = 0x20;
 inline constexpr int kStreamInBackup = 0x100;
 inline constexpr int kStreamLineBuffered = 0x200;
 inline constexpr int kStreamPutting = 0x800;
+inline constexpr int kStreamNeedsLock = 0x80;  // in _flags2
 
 // Bytes read from the descriptor and not yet given to the program.
 inline uint64_t ReadAhead(const FILE* stream) {
@@ -57,7 +58,7 @@ void SampleStreams();
 // used past it.
 void ReportStream(int fd) IPCTRACE_COLD;
 IPCTRACE_INLINE void BeforeRawUse(int fd) {
-  if (static_cast<unsigned>(fd) < kStreamTableSize &&
+  if (__builtin_expect(static_cast<unsigned>(fd) < kStreamTableSize, 1) &&
       __builtin_expect(stream_table[fd].load(std::memory_order_relaxed) != nullptr, 0)) {
     ReportStream(fd);
   }
