@@ -5,6 +5,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "preload/hot_act.h"
 #include "preload/interpose.h"
 #include "preload/payload.h"
 #include "preload/streams.h"
@@ -13,15 +14,7 @@
 namespace ipctrace {
 namespace {
 
-IPCTRACE_INLINE ssize_t LeaveBytes(HotAct& act, ssize_t moved, const void* data) {
-  if (__builtin_expect(act.Return(moved), 1) && moved > 0) {
-    RecordPayload(act, data, static_cast<size_t>(moved));
-  }
-  act.Done();
-  return moved;
-}
-
-IPCTRACE_INLINE ssize_t LeaveVectors(HotAct& act, ssize_t moved, const iovec* vectors, int count) {
+ssize_t LeaveVectors(Act& act, ssize_t moved, const iovec* vectors, int count) {
   if (act.Return(moved) && moved > 0) {
     RecordVectorPayload(act, vectors, static_cast<uint64_t>(count), static_cast<size_t>(moved));
   }
@@ -31,34 +24,14 @@ IPCTRACE_INLINE ssize_t LeaveVectors(HotAct& act, ssize_t moved, const iovec* ve
 
 }  // namespace
 
-INTERPOSE(read)(int fd, void* data, size_t size) {
-  BeforeRawUse(fd);
-  HotAct act(Call::read, fd);
-  act->a = size;
-  act.Enter();
-  return LeaveBytes(act, REAL(read)(fd, data, size), data);
-}
-
-INTERPOSE(__read_chk)(int fd, void* data, size_t size, size_t room) {
-  BeforeRawUse(fd);
-  HotAct act(Call::__read_chk, fd);
-  act->a = size;
-  act.Enter();
-  return LeaveBytes(act, REAL(__read_chk)(fd, data, size, room), data);
-}
-
-INTERPOSE(write)(int fd, const void* data, size_t size) {
-  BeforeRawUse(fd);
-  HotAct act(Call::write, fd);
-  act->a = size;
-  act.Enter();
-  return LeaveBytes(act, REAL(write)(fd, data, size), data);
-}
+INTERPOSE_BYTES(read, (int fd, void* data, size_t size), (fd, data, size), 0)
+INTERPOSE_BYTES(__read_chk, (int fd, void* data, size_t size, size_t room), (fd, data, size, room), 0)
+INTERPOSE_BYTES(write, (int fd, const void* data, size_t size), (fd, data, size), 0)
 
 #define VECTORS(name)                                                         \
   INTERPOSE(name)(int fd, const iovec* vectors, int count) {                  \
     BeforeRawUse(fd);                                                         \
-    HotAct act(Call::name, fd);                                               \
+    Act act(Call::name, fd);                                                  \
     act->a = VectorBytes(vectors, static_cast<uint64_t>(count));              \
     act.Enter();                                                              \
     return LeaveVectors(act, REAL(name)(fd, vectors, count), vectors, count); \

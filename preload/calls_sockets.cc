@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include "preload/descriptor_facts.h"
+#include "preload/hot_act.h"
 #include "preload/interpose.h"
 #include "preload/payload.h"
 #include "preload/raw.h"
@@ -166,49 +167,21 @@ INTERPOSE(getsockopt)(int fd, int level, int name, void* value, socklen_t* lengt
 
 // --- Bytes ------------------------------------------------------------------------------------------
 
-namespace {
-IPCTRACE_INLINE ssize_t LeaveMessage(HotAct& act, ssize_t moved, const void* data, size_t size) {
-  if (act.Return(moved) && moved > 0) {
-    // MSG_TRUNC makes the result larger than the buffer.
-    RecordPayload(act, data, static_cast<size_t>(moved) < size ? static_cast<size_t>(moved) : size);
-  }
-  act.Done();
-  return moved;
-}
-}  // namespace
-
-INTERPOSE(send)(int fd, const void* data, size_t size, int flags) {
-  BeforeRawUse(fd);
-  HotAct act(Call::send, fd, MessageFlags(flags));
-  act->a = size;
-  act.Enter();
-  return LeaveMessage(act, REAL(send)(fd, data, size, flags), data, size);
-}
+INTERPOSE_BYTES(send, (int fd, const void* data, size_t size, int flags), (fd, data, size, flags),
+                MessageFlags(flags))
+INTERPOSE_BYTES(recv, (int fd, void* data, size_t size, int flags), (fd, data, size, flags),
+                MessageFlags(flags))
+INTERPOSE_BYTES(__recv_chk, (int fd, void* data, size_t size, size_t room, int flags),
+                (fd, data, size, room, flags), MessageFlags(flags))
 
 INTERPOSE(sendto)(int fd, const void* data, size_t size, int flags, const sockaddr* address,
                   socklen_t length) {
   BeforeRawUse(fd);
-  HotAct act(Call::sendto, fd, MessageFlags(flags));
+  Act act(Call::sendto, fd, MessageFlags(flags));
   act->a = size;
   BlobGiven(act, BlobTag::kPeer, address, length);
   act.Enter();
-  return LeaveMessage(act, REAL(sendto)(fd, data, size, flags, address, length), data, size);
-}
-
-INTERPOSE(recv)(int fd, void* data, size_t size, int flags) {
-  BeforeRawUse(fd);
-  HotAct act(Call::recv, fd, MessageFlags(flags));
-  act->a = size;
-  act.Enter();
-  return LeaveMessage(act, REAL(recv)(fd, data, size, flags), data, size);
-}
-
-INTERPOSE(__recv_chk)(int fd, void* data, size_t size, size_t room, int flags) {
-  BeforeRawUse(fd);
-  HotAct act(Call::__recv_chk, fd, MessageFlags(flags));
-  act->a = size;
-  act.Enter();
-  return LeaveMessage(act, REAL(__recv_chk)(fd, data, size, room, flags), data, size);
+  return LeaveBytes(act, REAL(sendto)(fd, data, size, flags, address, length), data, size);
 }
 
 namespace {

@@ -17,21 +17,34 @@ bool Watched(int fd) IPCTRACE_COLD;
 
 // The first 16 bytes of `size` at `data` into b and c. Only for bytes that the kernel has just read
 // or written, which are known to be there.
-IPCTRACE_INLINE void RecordPreview(Act& act, const void* data, size_t size) {
+template <typename AnyAct>
+IPCTRACE_INLINE void RecordPreview(AnyAct& act, const void* data, size_t size) {
   if (__builtin_expect(size >= 16, 1)) {
     memcpy(&act->b, data, 16);
     return;
   }
-  uint64_t bytes[2] = {};
+  // Two words that overlap are cheaper here than a call of memcpy.
   const auto* from = static_cast<const unsigned char*>(data);
-  // A loop of at most 15 steps is cheaper here than a call of memcpy.
-  for (size_t i = 0; i < size; ++i) bytes[i / 8] |= uint64_t{from[i]} << (i % 8 * 8);
-  act->b = bytes[0];
-  act->c = bytes[1];
+  uint64_t first = 0, second = 0;
+  if (size >= 8) {
+    memcpy(&first, from, 8);
+    memcpy(&second, from + size - 8, 8);
+    second = second >> 8 >> (15 - size) * 8;
+  } else if (size >= 4) {
+    uint32_t head, tail;
+    memcpy(&head, from, 4);
+    memcpy(&tail, from + size - 4, 4);
+    first = head | uint64_t{tail} << (size - 4) * 8;
+  } else {
+    for (size_t i = 0; i < size; ++i) first |= uint64_t{from[i]} << i * 8;
+  }
+  act->b = first;
+  act->c = second;
 }
 
 // The same, and all of them where a protocol watches.
-IPCTRACE_INLINE void RecordPayload(Act& act, const void* data, size_t size) {
+template <typename AnyAct>
+IPCTRACE_INLINE void RecordPayload(AnyAct& act, const void* data, size_t size) {
   RecordPreview(act, data, size);
   if (__builtin_expect(session.payload, 0) && Watched(act->fd))
     act.Blob(BlobTag::kPayload, data, size);

@@ -308,12 +308,56 @@ void AbandonDeeper(ThreadState* thread, uint64_t sp) {
   }
 }
 
-IPCTRACE_START_CODE Act::Act(Call call, int fd, uint8_t flags, uint64_t return_address, uint64_t sp)
-    : Act(ThisThread(), call, flags) {
-  Begin(NeedsExactStack(OpOf(call)), fd, return_address, sp);
+IPCTRACE_START_CODE Act::Act(Call call, int fd, uint8_t flags, uint64_t return_address,
+                             uint64_t sp)
+    : thread_(ThisThread()), index_(thread_->id.depth), call_(call), flags_(flags) {
+  if (index_ != 0) {
+    AbandonDeeper(thread_, sp);
+    index_ = thread_->id.depth;
+    if (index_ != 0) flags_ |= kRecordInSignal;
+  }
+  Record* const record = Claim(thread_);
+  record_ = record;
+  record->head.store(Head(static_cast<uint16_t>(call_), flags_, RecordState::kClaimed),
+                     std::memory_order_relaxed);
+  __asm__ volatile("" : : : "memory");
+  record->enter = Now();
+  record->fd = fd;
+  if (record == &lost_record) {
+    index_ = kMaxOpen;
+    return;
+  }
+  if (index_ < kMaxOpen) {
+    thread_->id.depth = index_ + 1;
+    thread_->open[index_].sp = sp;
+    thread_->open[index_].record = record;
+  }
+  if (IsLast(OpOf(call))) {
+    record->stack = CopyStack(thread_, record, return_address, sp);
+    return;
+  }
+  uint64_t key = StackKey(return_address, sp);
+  if (NeedsExactStack(OpOf(call))) key = MixCallers(thread_, key, sp);
+  record->stack = FindStack(thread_, record, key, return_address, sp);
 }
 
-IPCTRACE_START_CODE bool Act::Return(long result) { return End(NeedsExactStack(OpOf(call_)), result); }
+IPCTRACE_START_CODE bool Act::Return(long result) {
+  if (index_ < kMaxOpen && thread_->open[index_].record != record_) {
+    record_ = &lost_record;
+    index_ = kMaxOpen;
+    return false;
+  }
+  record_->head.store(Head(static_cast<uint16_t>(call_), flags_, RecordState::kReturning),
+                      std::memory_order_relaxed);
+  __asm__ volatile("" : : : "memory");
+  record_->leave = Now();
+  record_->result = result;
+  if (result == -1) {
+    const bool exact = NeedsExactStack(OpOf(call_)) || index_ == kMaxOpen;
+    RecordFailure(thread_, record_, exact ? 0 : thread_->open[index_].sp);
+  }
+  return true;
+}
 
 IPCTRACE_START_CODE void BlobWriter::Next() {
   piece_ = reinterpret_cast<BlobRecord*>(Claim(thread_));

@@ -136,14 +136,18 @@ IPCTRACE_INLINE ThreadState* ThisThread() {
   return __builtin_expect(thread != nullptr, 1) ? thread : ThisThreadSlow();
 }
 
-IPCTRACE_INLINE Record* Claim(ThreadState* thread) {
+// The next record of the thread's chunk, or nullptr where the chunk is full or there is none.
+IPCTRACE_INLINE Record* ClaimInChunk(ThreadState* thread) {
   uint64_t cursor = kRecordSize;
   __asm__ volatile("xaddq %0, %1" : "+r"(cursor), "+m"(thread->id.cursor) : : "memory", "cc");
   const uint32_t offset = static_cast<uint32_t>(cursor) - kCursorBias;
-  if (__builtin_expect(offset - kRecordSize >= kChunkSize - kRecordSize, 0)) {
-    return ClaimSlow(thread);
-  }
+  if (__builtin_expect(offset - kRecordSize >= kChunkSize - kRecordSize, 0)) return nullptr;
   return reinterpret_cast<Record*>(session.chunks + (cursor >> 32) * kChunkSize + offset);
+}
+
+IPCTRACE_INLINE Record* Claim(ThreadState* thread) {
+  Record* const record = ClaimInChunk(thread);
+  return __builtin_expect(record != nullptr, 1) ? record : ClaimSlow(thread);
 }
 
 IPCTRACE_INLINE uint64_t Now() {
@@ -300,12 +304,6 @@ class Act {
     return error;
   }
 
- protected:
-  Act(ThreadState* thread, Call call, uint8_t flags)
-      : thread_(thread), call_(call), flags_(flags) {}
-  IPCTRACE_INLINE void Begin(bool exact_stack, int fd, uint64_t return_address, uint64_t sp);
-  IPCTRACE_INLINE bool End(bool exact_stack, long result);
-
  private:
   ThreadState* thread_;
   Record* record_;
@@ -313,74 +311,6 @@ class Act {
   Call call_;
   uint8_t flags_;
 };
-
-// The same for a call whose every nanosecond counts: both ends are inlined. Of the others they are
-// not, so that the library is small and a process touches few pages of it.
-class HotAct : public Act {
- public:
-  IPCTRACE_INLINE HotAct(Call call, int fd, uint8_t flags = 0) : Act(ThisThread(), call, flags) {
-    Begin(false, fd, reinterpret_cast<uint64_t>(__builtin_return_address(0)),
-          reinterpret_cast<uint64_t>(__builtin_dwarf_cfa()));
-  }
-  IPCTRACE_INLINE bool Return(long result) { return End(false, result); }
-  template <typename T>
-  IPCTRACE_INLINE T Leave(T result) {
-    Return(static_cast<long>(result));
-    Done();
-    return result;
-  }
-};
-
-IPCTRACE_INLINE void Act::Begin(bool exact_stack, int fd, uint64_t return_address, uint64_t sp) {
-  index_ = thread_->id.depth;
-  if (__builtin_expect(index_ != 0, 0)) {
-    AbandonDeeper(thread_, sp);
-    index_ = thread_->id.depth;
-    if (index_ != 0) flags_ |= kRecordInSignal;
-  }
-  Record* const record = Claim(thread_);
-  record_ = record;
-  record->head.store(Head(static_cast<uint16_t>(call_), flags_, RecordState::kClaimed),
-                     std::memory_order_relaxed);
-  __asm__ volatile("" : : : "memory");
-  record->enter = Now();
-  record->fd = fd;
-  if (__builtin_expect(record == &lost_record, 0)) {
-    index_ = kMaxOpen;
-    return;
-  }
-  if (__builtin_expect(index_ < kMaxOpen, 1)) {
-    thread_->id.depth = index_ + 1;
-    thread_->open[index_].sp = sp;
-    thread_->open[index_].record = record;
-  }
-  // The next record's line is on its way from the analyzer's core while the call runs.
-  __asm__ volatile("prefetchw %0" : : "m"(record[1]));
-  if (exact_stack && IsLast(OpOf(call_))) {
-    record->stack = CopyStack(thread_, record, return_address, sp);
-    return;
-  }
-  uint64_t key = StackKey(return_address, sp);
-  if (exact_stack) key = MixCallers(thread_, key, sp);
-  record->stack = FindStack(thread_, record, key, return_address, sp);
-}
-
-IPCTRACE_INLINE bool Act::End(bool exact_stack, long result) {
-  if (__builtin_expect(index_ < kMaxOpen && thread_->open[index_].record != record_, 0)) {
-    record_ = &lost_record;
-    index_ = kMaxOpen;
-    return false;
-  }
-  record_->head.store(Head(static_cast<uint16_t>(call_), flags_, RecordState::kReturning),
-                      std::memory_order_relaxed);
-  __asm__ volatile("" : : : "memory");
-  record_->leave = Now();
-  record_->result = result;
-  if (__builtin_expect(result == -1, 0)) {
-    RecordFailure(thread_, record_, exact_stack || index_ == kMaxOpen ? 0 : thread_->open[index_].sp);
-  }
-  return true;
-}
 
 // Something the library reports of its own accord: complete when written.
 class Fact {
