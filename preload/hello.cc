@@ -208,7 +208,8 @@ uint64_t ReadSoFar() {
 
 void SampleNumbers() {
   constexpr int kNumbers = 128;
-  if (session.chunks == nullptr || session.threaded) return;
+  // What other threads did while this process was forked is not known to have been before or after.
+  if (session.chunks == nullptr || session.child_of_threads) return;
   pollfd entries[kNumbers];
   for (int fd = 0; fd < kNumbers; ++fd) entries[fd] = {fd, 0, 0};
   timespec at_once = {};

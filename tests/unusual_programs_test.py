@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """Unusual but right programs do under ipctrace what they do without it."""
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -35,6 +36,18 @@ class UnusualPrograms(tool.TestCase):
                     run = self.run_traced([program])
                     self.assertEqual((without.status, without.stdout), (run.status, run.stdout), run.stderr)
                     self.assert_quiet(run)
+
+    def test_gccs_address_sanitizer_in_the_bare_form(self):
+        program = self.path("sanitized")
+        subprocess.run(["gcc", "-g", "-w", "-pthread", "-fsanitize=address", "-o", program,
+                        "samples/lecture/pipe_eof.c"], check=True)
+        with open("README.md") as readme:
+            line = re.search(r'`(LD_PRELOAD="[^`]*libasan[^`]*) \./student_prog`', readme.read()).group(1)
+        without = self.run_native([program])
+        run = self.run_native(["sh", "-c", line.replace("libipctrace.so", tool.library(tool.IPCTRACE)) + f" exec {program}"],
+                              env=dict(os.environ, IPCTRACE_OPTIONS="color=never"))
+        self.assertEqual((without.status, without.stdout), (run.status, run.stdout), run.stderr)
+        self.assertIn("ipctrace: no mistakes found", run.stderr.decode())
 
     def test_the_program_goes_on_when_the_analyzer_is_killed(self):
         script = ("import os, time\nopen('begun', 'w').close()\nfor i in range(50):\n"
@@ -72,7 +85,10 @@ class UnusualPrograms(tool.TestCase):
                     os.environ, LD_PRELOAD=tool.library(tool.IPCTRACE), IPCTRACE_OPTIONS="color=never"))
                 self.assertIn(words, bare.stderr.decode())
                 self.assertNotIn("ipctrace: no mistakes found (", bare.stderr.decode())
+                threaded = self.run_traced([program, act, "threaded"])
+                self.assertIn(words, " ".join(threaded.report["coverage"]["holes"]))
         self.assert_quiet(self.run_traced([program, "nothing"]))
+        self.assert_quiet(self.run_traced([program, "nothing", "threaded"]))
 
     def test_a_program_that_forbids_itself_system_calls(self):
         program = self.compile("tests/programs/filtered.c")

@@ -144,7 +144,7 @@ BIRTHS = {"socket": "socket", "accept": "connection", "accept4": "connection", "
           "signalfd": "signalfd", "signalfd4": "signalfd", "inotify_init": "inotify",
           "inotify_init1": "inotify", "memfd_create": "memfd", "pidfd_open": "pidfd"}
 # Files that libc opens of its own accord, and closes again within a call.
-LIBC = re.compile(r"^/etc/|^/usr/(lib|share)/(locale|zoneinfo)/|/gconv/|\.so[.0-9]*$|^/(proc|sys)/|^/dev/tty$|^/dev/shm/sem\.")
+LIBC = re.compile(r"^/etc/|^/usr/(lib|share)/(locale|zoneinfo)(/|$)|/gconv/|\.so[.0-9]*$|^/(proc|sys)/|^/dev/tty$|^/dev/shm/sem\.")
 READS = {"read", "readv", "recvfrom", "recvmsg"}
 WRITES = {"write", "writev", "sendto", "sendmsg"}
 

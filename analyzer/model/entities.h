@@ -322,6 +322,7 @@ struct Process {
   std::array<int, 65> signal_flags{};  // sa_flags
   Nanos alarm_at = -1;                 // when a pending alarm or timer expires first; -1: none
   Nanos alarm_interval = 0;            // and how often thereafter; 0: once
+  int threads_to_come = 0;  // were made, and have not begun
   bool libc_keeps = false;  // called what may keep a descriptor of libc's own open
   int vfork_child_of = 0;  // shares its parent's memory until exec: the parent's process id
 

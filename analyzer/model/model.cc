@@ -388,9 +388,14 @@ void Replay::Enter(Act& act) {
       return ConnectEntered(act);
     case Op::kOpenNumbers:
       return CompareNumbers(act);
+    case Op::kThreadCreate:
+      // Its first word may come before the call returns, or after the process has ended.
+      ++act.process->threads_to_come;
+      return;
     case Op::kStreamState:
       return StreamState(act);
     case Op::kThreadStart:
+      if (act.process->threads_to_come > 0) --act.process->threads_to_come;
       act.thread->pthread = act.a;
       act.thread->creator = static_cast<uint32_t>(act.b);
       return;
@@ -536,6 +541,9 @@ void Replay::Leave(Act& act) {
       act.process->alarm_at = act.a == 0 ? -1 : act.leave + static_cast<Nanos>(act.a);
       act.process->alarm_interval = static_cast<Nanos>(act.b);
       return;
+    case Op::kThreadCreate:
+      if (act.result != 0) --act.process->threads_to_come;
+      return;
     case Op::kThreadEnd:
       return EndThread(*act.thread);
     case Op::kThreadJoin:
@@ -577,7 +585,6 @@ void Replay::Leave(Act& act) {
     case Op::kKill:
     case Op::kPause:
     case Op::kSleep:
-    case Op::kThreadCreate:
     case Op::kThreadDetach:
     case Op::kMutexLock:
     case Op::kUnsafe:

@@ -153,7 +153,8 @@ void Replay::Missed(const Process& process, int fd, uint64_t* count) {
 
 void Replay::CompareNumbers(const Act& act) {
   const Process& process = *act.process;
-  if (process.threads.size() != 1) return;
+  // Another thread may open or close at this very time.
+  if (process.threads.size() != 1 || process.threads_to_come > 0) return;
   // A handler may have ended the process in the middle of a call that opens or closes.
   const auto& open = process.threads.front()->open;
   if (std::any_of(open.begin(), open.end(), [&](const auto& each) {

@@ -28,7 +28,7 @@ enum class Op : uint8_t {
                  // result=parent's pid
   kThreadStart,  // first record of a new thread. a=pthread_t, b=creator's thread id in the trace
   kThreadEnd,    // a thread ran to its end, exited or was cancelled. a=pthread_t
-  kOpenNumbers,  // at the end of a process with one thread: which of the first 128 descriptor numbers
+  kOpenNumbers,  // at the end of a process: which of the first 128 descriptor numbers
                  // are open. a, b=bit n%64 of word n/64 for number n
   kStreamState,  // what a FILE* holds while its descriptor is used past it, or at fork, exec, exit.
                  // fd, a=FILE*, b=read-ahead bytes, c=pending output bytes

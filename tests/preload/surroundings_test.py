@@ -96,6 +96,21 @@ class Surroundings(tool.TestCase):
                 self.assertEqual((without.status, without.stdout, without.stderr),
                                  (run.status, run.stdout, run.stderr))
 
+    def test_a_tmpdir_that_is_full_or_read_only_and_nothing_else(self):
+        if not can_mount():
+            self.skipTest("needs the right to mount")
+        without = self.run_native([self.program, "work"])
+        for options in ("size=4k", "size=64k,nr_inodes=1", "ro"):
+            with self.subTest(options):
+                # Nor can /dev/shm be used: the trace has to lie elsewhere.
+                script = (f"mkdir -p $1/tmp && mount -t tmpfs -o {options} none $1/tmp && mount -t tmpfs -o ro none /dev/shm && "
+                          "shift && exec \"$@\"")
+                run = self.run_native(["unshare", "-m", "sh", "-c", script, "sh", self.folder, tool.IPCTRACE, "run",
+                                       "--output=/dev/null", "--", self.program, "work"],
+                                      env={**os.environ, "TMPDIR": self.path("tmp")})
+                self.assertEqual((without.status, without.stdout, without.stderr),
+                                 (run.status, run.stdout, run.stderr))
+
     def test_the_debugger(self):
         if not shutil.which("gdb"):
             self.skipTest("there is no gdb")

@@ -1,4 +1,5 @@
 // Makes a system call of its own, without libc.
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
@@ -13,10 +14,17 @@ static long call(long number, long a, long b, long c) {
   return result;
 }
 
+static void *ends_at_once(void *nothing) { return nothing; }
+
 int main(int argc, char **argv) {
   int ends[2];
   char text[5];
+  pthread_t thread;
   if (argc < 2 || pipe(ends) != 0) return 1;
+  if (argc > 2) {  // in a process that has had another thread
+    pthread_create(&thread, NULL, ends_at_once, NULL);
+    pthread_join(thread, NULL);
+  }
   if (strcmp(argv[1], "writes") == 0) {
     call(SYS_write, ends[1], (long)"hello", 5);
     if (read(ends[0], text, sizeof(text)) != sizeof(text)) return 1;

@@ -225,6 +225,91 @@ static void handler_on_a_small_stack(void) {
   say("survived", 1);
 }
 
+// Goes down until little more than what a call of libc's own takes is left of the stack.
+static long dig(const char *bottom) {
+  char here[128];
+  memset(here, 1, sizeof(here));
+  long deeper = here - bottom > 4096 ? dig(bottom) : 0;
+  if (deeper == 0) {
+    char c = 'x';
+    int fd[2];
+    pipe(fd);
+    write(fd[1], &c, 1);
+    deeper = read(fd[0], &c, 1);
+    close(fd[0]);
+    close(fd[1]);
+  }
+  return deeper + here[1];
+}
+
+static char small[20480];
+static volatile long dug;
+
+static void digs(int number) {
+  (void)number;
+  dug = dig(small);
+}
+
+static void recursion_on_a_small_stack(void) {
+  stack_t stack = {.ss_sp = small, .ss_size = sizeof(small)};
+  struct sigaction action = {.sa_handler = digs, .sa_flags = SA_ONSTACK};
+  sigaltstack(&stack, NULL);
+  sigaction(SIGUSR1, &action, NULL);
+  for (int i = 0; i < 3; i++) raise(SIGUSR1);
+  say("deep", dug > 20);
+}
+
+static volatile int stop;
+
+static void *logs(void *unused) {
+  (void)unused;
+  int fd[2];
+  char c;
+  pipe(fd);
+  while (!stop) {
+    write(fd[1], "x", 1);
+    read(fd[0], &c, 1);
+  }
+  return NULL;
+}
+
+static void *forks(void *sum) {
+  for (int i = 1; i <= 50; i++) {
+    int status;
+    pid_t child = fork();
+    if (child == 0) {
+      int fd[2];
+      char c;
+      pipe(fd);
+      write(fd[1], "x", 1);
+      _exit(read(fd[0], &c, 1) == 1 ? i : 0);
+    }
+    waitpid(child, &status, 0);
+    *(int *)sum += WEXITSTATUS(status);
+  }
+  return NULL;
+}
+
+static void fork_in_a_thread(void) {
+  pthread_t loggers[4], forker;
+  int sum = 0;
+  for (int i = 0; i < 4; i++) pthread_create(&loggers[i], NULL, logs, NULL);
+  pthread_create(&forker, NULL, forks, &sum);
+  pthread_join(forker, NULL);
+  stop = 1;
+  for (int i = 0; i < 4; i++) pthread_join(loggers[i], NULL);
+  say("sum", sum);
+}
+
+static void closefrom_0(void) {
+  int out = fcntl(STDOUT_FILENO, F_DUPFD, 900);
+  closefrom(0);
+  say("write", write(out, "x", 1));
+  int fd[2];
+  pipe(fd);
+  _exit(fd[0] == 0 && fd[1] == 1 && open("/dev/null", O_RDONLY) == 2 ? 0 : 1);
+}
+
 static void *many_calls(void *unused) {
   (void)unused;
   int fd[2];
@@ -267,7 +352,7 @@ static void many_processes(void) {
 
 static void a_chain_of_execs(const char *left) {
   char next[16];
-  int n = left == NULL ? 100 : atoi(left);
+  int n = left == NULL ? 200 : atoi(left);
   if (n == 0) {
     say("pid is the same", 1);
     say("next number", open("/dev/null", O_RDONLY));
@@ -332,6 +417,9 @@ int main(int argc, char **argv) {
       {"longjmp-out-of-a-read", longjmp_out_of_a_read},
       {"stacks-of-16-kib", stacks_of_16_kib},
       {"handler-on-a-small-stack", handler_on_a_small_stack},
+      {"recursion-on-a-small-stack", recursion_on_a_small_stack},
+      {"fork-in-a-thread", fork_in_a_thread},
+      {"closefrom-0", closefrom_0},
       {"many-threads-and-forks", many_threads_and_forks},
       {"many-processes", many_processes},
       {"vfork-shares-memory", vfork_shares_memory},
