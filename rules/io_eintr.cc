@@ -48,12 +48,13 @@ class IoEintr : public Rule {
       case Op::kKill:
       case Op::kPoll:
       case Op::kEpollWait:
+      case Op::kConnect:
         return true;
       default:
         return false;
     }
   }
-  bool WatchesSuccess(Op op) const override { return false; }
+  bool WatchesSuccess(Op op) const override { return op == Op::kConnect; }
 
   void DidEnter(const Act& act) override {
     if (act.op == Op::kKill) {
@@ -74,6 +75,15 @@ class IoEintr : public Rule {
   }
 
   void DidLeave(const Act& act) override {
+    if (act.op == Op::kConnect) {
+      if (act.failed() || act.descriptor == nullptr) return;
+      std::erase_if(clients_, [](const auto& each) {
+        auto client = each.lock();
+        return client == nullptr || client->socket.met;
+      });
+      clients_.push_back(act.descriptor->object());
+      return;
+    }
     if (act.err != EINTR || act.op == Op::kPoll || act.op == Op::kEpollWait || act.op == Op::kKill)
       return;
     int signal = 0;
@@ -170,8 +180,14 @@ class IoEintr : public Rule {
         if (object.IsPipe()) return held_by_others(Readers(object));
         return other != nullptr && held_by_others(Holders(*other));
       case Op::kAccept:
-        // Somebody of the run is still on the way to it.
-        return !object.socket.local.empty() && broken.signal != 0;
+        // A child's end or a tick never means that a server should stop; what the run itself sends
+        // may, unless a client is left in the queue.
+        if (broken.signal == SIGCHLD || broken.signal == SIGALRM) return true;
+        return std::any_of(clients_.begin(), clients_.end(), [&](const auto& each) {
+          auto client = each.lock();
+          return client != nullptr && !client->socket.met &&
+                 client->socket.queued_on.lock().get() == &object;
+        });
       default:
         return false;
     }
@@ -204,6 +220,7 @@ class IoEintr : public Rule {
 
   std::vector<Broken> broken_;
   std::vector<Sent> sent_;
+  std::vector<std::weak_ptr<Object>> clients_;  // connected, and perhaps not accepted yet
   std::vector<const Process*> child_ends_;
 };
 

@@ -51,6 +51,19 @@ class PipeNoEof : public Rule {
         call.empty() ? "anything that waits" : call);
   }
 
+  // What the reader has printed and not flushed, and somebody of the cycle waits to read; 0:
+  // nothing. An end-of-file would make it write that out; so would a flush.
+  static uint64_t HeldBack(const Cycle& cycle) {
+    for (const auto& [address, stream] : cycle.at.thread->process->streams) {
+      auto descriptor = stream->descriptor.lock();
+      if (stream->pending == 0 || descriptor == nullptr) continue;
+      for (const Wait& wait : cycle.waits) {
+        if (wait.goal == Goal::kData && wait.object == descriptor->object()) return stream->pending;
+      }
+    }
+    return 0;
+  }
+
   void Tell(const Cycle& cycle) {
     const Wait& at = cycle.at;
     const Process& reader = *at.thread->process;
@@ -69,6 +82,10 @@ class PipeNoEof : public Rule {
         " is still open in ", Enumerate(holders), ", and nobody will close it");
     finding.fix = Enumerate(mends);
     finding.fix[0] = static_cast<char>(toupper(finding.fix[0]));
+    if (uint64_t held_back = HeldBack(cycle)) {
+      absl::StrAppend(&finding.fix, "; if there is more to send before that, let ", Named(reader),
+                      " fflush the ", Bytes(held_back), " that it holds back");
+    }
     finding.site = SiteOf(cycle);
     finding.cause_stack = at.object->born.stack;
     finding.story = StoryOf(model(), cycle);

@@ -1,7 +1,11 @@
 // socket-reset: a connection was closed with bytes in it that nobody had read. The kernel then
 // answers with a reset, which throws away what is on its way to the peer.
+//
+// What the peer's write put there may be read, in part, and the connection closed, before that
+// write is seen to return. So it is judged when the reset is met.
 #include <errno.h>
 
+#include <deque>
 #include <memory>
 #include <vector>
 
@@ -41,9 +45,16 @@ class SocketReset : public Rule {
 
   void DidLeave(const Act& act) override {
     if (act.err != ECONNRESET || closed_.empty() || act.descriptor == nullptr) return;
-    auto it = closed_.find(act.descriptor->object()->id);
+    auto other = act.descriptor->object()->socket.other_end.lock();
+    auto it = other != nullptr ? closed_.find(other->id) : closed_.end();
     if (it == closed_.end()) return;
-    Report(Reset(act, it->second));
+    Closed& closed = it->second;
+    const Queue& incoming = other->socket.incoming;
+    if (closed.unread == 0 && incoming.last_write && incoming.last_write->time < closed.site.time) {
+      closed.unread = incoming.Unread();
+    }
+    if (closed.unread == 0) return;
+    Report(Reset(act, closed));
     closed_.erase(it);
   }
 
@@ -59,16 +70,22 @@ class SocketReset : public Rule {
     const auto& object = descriptor->object();
     const SocketInfo& socket = object->socket;
     if (!socket.stream() || socket.state != SocketState::kConnected) return;
-    uint64_t unread = socket.incoming.Unread();
-    if (unread == 0 || object->outside || descriptor->description->outside) return;
+    if (object->outside || descriptor->description->outside) return;
     // The connection goes with its last descriptor.
     for (const Description* each : object->descriptions) {
       for (const Descriptor* holder : each->holders) {
         if (holder != descriptor.get()) return;
       }
     }
-    auto other = socket.other_end.lock();
-    if (other != nullptr) closed_[other->id] = {descriptor, site, implied, unread};
+    uint64_t unread = socket.incoming.Unread();
+    closed_[object->id] = {descriptor, site, implied, unread};
+    if (unread > 0) return;
+    read_out_.push_back(object->id);
+    if (read_out_.size() <= kMostReadOut) return;
+    if (auto it = closed_.find(read_out_.front()); it != closed_.end() && it->second.unread == 0) {
+      closed_.erase(it);
+    }
+    read_out_.pop_front();
   }
 
   Finding Reset(const Act& act, const Closed& closed) {
@@ -94,8 +111,12 @@ class SocketReset : public Rule {
     return finding;
   }
 
-  // What was closed with unread bytes, by the id of the peer's socket.
+  static constexpr size_t kMostReadOut = 64;
+
+  // Connections that were closed, by Object::id: all that had unread bytes then, and the last few
+  // that had none as far as was seen.
   absl::flat_hash_map<uint64_t, Closed> closed_;
+  std::deque<uint64_t> read_out_;
 };
 
 REGISTER_RULE(SocketReset, "socket-reset", Severity::kWarning, {});

@@ -36,7 +36,7 @@ void AddPlace(const Frame* place, Hash* hash) {
   if (place == nullptr) {
     hash->Add("?");
   } else if (place->line != 0) {
-    hash->Add(place->function);
+    // Not the function: what an optimiser has inlined may have lost its full name.
     hash->Add(BaseName(place->file));
     hash->Add(std::to_string(place->line));
   } else {
