@@ -14,7 +14,7 @@
 
 namespace ipctrace {
 
-bool restrained;
+IPCTRACE_START_DATA bool restrained;
 
 namespace {
 
