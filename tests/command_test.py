@@ -44,6 +44,13 @@ class ExitStatus(Command):
             self.assertIn(run.status, (128 + number, -number))
             self.assertEqual({"signal": number.name}, run.report["exit"])
 
+    def test_is_in_the_report_as_the_kernel_tells_it(self):
+        for script, expected in (("exit(-1)", {"status": 255}), ("require POSIX; POSIX::_exit(258)", {"status": 2}),
+                                 ("require POSIX; POSIX::abort()", {"signal": "SIGABRT"})):
+            with self.subTest(script):
+                report = self.run_traced(["perl", "-e", script]).report
+                self.assertEqual((expected, expected), (report["exit"], report["processes"][0]["exit"]))
+
     def test_is_the_wanted_one_when_there_are_findings(self):
         program = self.compile("tests/programs/ends.c")
         self.assertEqual(42, self.ipctrace("run", "--error-exitcode=42", "--", program).status)

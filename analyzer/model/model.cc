@@ -366,9 +366,11 @@ void Replay::Enter(Act& act) {
     case Op::kSystem:
       return ForkEntered(act);
     case Op::kExitNow:
-      return EndProcess(*act.process, EndKind::kExited, static_cast<int>(act.a));
+      // The kernel keeps eight bits of it. abort's is the signal, which comes next.
+      return EndProcess(*act.process, EndKind::kExited,
+                        static_cast<int>(act.call == Call::abort ? act.a : act.a & 0xff));
     case Op::kExit: {
-      act.process->status = static_cast<int>(act.a);
+      act.process->status = static_cast<int>(act.a & 0xff);
       // What the streams hold is written now. If that blocks, the process is alive in this act.
       bool may_block = false;
       for (auto& [address, stream] : act.process->streams) {
@@ -381,7 +383,7 @@ void Replay::Enter(Act& act) {
         const Object& object = *descriptor->object();
         may_block |= object.IsPipe() || object.kind == ObjectKind::kSocket;
       }
-      if (!may_block) EndProcess(*act.process, EndKind::kExited, static_cast<int>(act.a));
+      if (!may_block) EndProcess(*act.process, EndKind::kExited, act.process->status);
       return;
     }
     case Op::kConnect:

@@ -345,7 +345,9 @@ void Replay::EndProcess(Process& process, EndKind end, int status) {
   }
   if (!process.alive()) {
     // A killed process may have been seen to vanish before its status was known.
-    if (process.end == EndKind::kUnknown && end != EndKind::kUnknown) {
+    // One that called abort has ended for the rules; how, is known now.
+    const bool aborted = process.status == -SIGABRT && end == EndKind::kKilled;
+    if ((process.end == EndKind::kUnknown && end != EndKind::kUnknown) || aborted) {
       process.end = end;
       process.status = status;
     }
