@@ -156,7 +156,7 @@ class Program:
 
     def __init__(self, sample, source, ipctrace, runs):
         self.sample, self.ipctrace, self.runs = sample, ipctrace, runs
-        self.source = source
+        self.options = sample.options()
         self.folder = tempfile.TemporaryDirectory()
         self.name = os.path.basename(sample.path)
         path = os.path.join(self.folder.name, self.name)
@@ -194,7 +194,7 @@ class Program:
         with tempfile.TemporaryDirectory() as work:
             try:
                 run = tool.traced(self.ipctrace, self.command, stdin=self.sample.stdin(), cwd=work, timeout=8,
-                                  options=self.sample.options())
+                                  options=self.options)
             except AssertionError:  # a mutant's kill(0, ...) ends its whole process group, the tracer too
                 return None
         return run.report and {(finding["rule"], finding["severity"]) for finding in run.findings}
@@ -222,7 +222,7 @@ def original_of(sample, ipctrace, runs):
     with ORIGINALS_LOCK:
         if sample.path not in ORIGINALS:
             with open(sample.path) as file:
-                ORIGINALS[sample.path] = Program(sample, file.read(), ipctrace, runs)
+                ORIGINALS[sample.path] = Program(run_sample.Sample(sample.path), file.read(), ipctrace, runs)
         return ORIGINALS[sample.path]
 
 
