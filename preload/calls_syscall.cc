@@ -19,6 +19,7 @@
 #include "preload/readable.h"
 #include "preload/restraint.h"
 #include "preload/streams.h"
+#include "preload/syscall_rest.h"
 
 namespace ipctrace {
 namespace {
@@ -289,6 +290,7 @@ extern "C" long interposed_syscall(long number, long a, long b, long c, long d, 
                       reinterpret_cast<uint64_t>(__builtin_return_address(0)),
                       reinterpret_cast<uint64_t>(__builtin_dwarf_cfa()));
   }
+  if (SyscallRest* const rest = FindSyscallRest(number)) return rest(a, b, c, d, e, f);
   return RealSyscall()(number, a, b, c, d, e, f);
 }
 

@@ -90,6 +90,17 @@ class UnusualPrograms(tool.TestCase):
         self.assert_quiet(self.run_traced([program, "nothing"]))
         self.assert_quiet(self.run_traced([program, "nothing", "threaded"]))
 
+    def test_calls_by_number_are_seen_like_those_by_name(self):
+        program = self.compile("tests/programs/by_number.c")
+        without = self.run_native([program])
+        self.assertEqual(0, without.status, without.stderr)
+        run = self.run_traced([program])
+        self.assertEqual((without.status, without.stdout), (run.status, run.stdout), run.stderr)
+        self.assert_quiet(run)
+        coverage = run.report["coverage"]
+        self.assertEqual((16, 16), (coverage["written_bytes"], coverage["kernel_written_bytes"]))
+        self.assertTrue(coverage["complete"], coverage)
+
     def test_a_program_that_forbids_itself_system_calls(self):
         program = self.compile("tests/programs/filtered.c")
         for how in ("prctl", "seccomp", "strict", "lenient", "refused", "no-clock"):

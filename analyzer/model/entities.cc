@@ -74,6 +74,16 @@ std::string Describe(const Object& object) {
     case ObjectKind::kDevice:
       return object.path.empty() ? "a file" : absl::StrCat("\"", object.path, "\"");
     case ObjectKind::kAnonymous:
+      switch (object.anonymous) {
+        case AnonymousKind::kEventfd: return "the eventfd";
+        case AnonymousKind::kTimerfd: return "the timerfd";
+        case AnonymousKind::kSignalfd: return "the signalfd";
+        case AnonymousKind::kInotify: return "the inotify descriptor";
+        case AnonymousKind::kMemfd: return "the memfd";
+        case AnonymousKind::kPidfd: return "the pidfd";
+        default: break;
+      }
+      break;
     case ObjectKind::kUnknown:
       break;
   }
