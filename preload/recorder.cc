@@ -38,6 +38,12 @@ class SignalsBlocked {
   uint64_t old_;
 };
 
+int64_t Milliseconds() {
+  timespec time;
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1000000;
+}
+
 enum class Slot { kReady, kLate, kNobody };
 
 // Waits for a ring slot to be filled under `lap`. kLate: we were stopped for so long that the analyzer
@@ -52,7 +58,7 @@ Slot WaitForChunk(const std::atomic<uint64_t>& slot, uint64_t lap) {
   }
   SessionHeader* const header = session.header;
   uint32_t beat = header->heartbeat.load();
-  int still = 0;  // tenths of a second without a sign of life
+  int64_t last_sign = Milliseconds();
   Slot result = Slot::kNobody;
   header->starving.fetch_add(1);
   for (;;) {
@@ -65,11 +71,13 @@ Slot WaitForChunk(const std::atomic<uint64_t>& slot, uint64_t lap) {
     if (header->analyzer_state.load() == static_cast<uint32_t>(AnalyzerState::kGone)) break;
     timespec wait = {0, 100000000};
     Raw(SYS_futex, Address(&header->freed_futex), FUTEX_WAIT, seen, Address(&wait));
+    // By the clock: every chunk that comes free wakes all who wait, so the rounds tell no time.
+    const int64_t now = Milliseconds();
     if (header->heartbeat.load() != beat) {
       beat = header->heartbeat.load();
-      still = 0;
-    } else if (++still >= 100 ||
-               (still >= 10 && Raw(SYS_kill, header->analyzer_pid, 0) == -ESRCH)) {
+      last_sign = now;
+    } else if (now - last_sign >= 10000 ||
+               (now - last_sign >= 1000 && Raw(SYS_kill, header->analyzer_pid, 0) == -ESRCH)) {
       header->analyzer_state.store(static_cast<uint32_t>(AnalyzerState::kGone));
       break;
     }

@@ -90,6 +90,14 @@ class UnusualPrograms(tool.TestCase):
         self.assert_quiet(self.run_traced([program, "nothing"]))
         self.assert_quiet(self.run_traced([program, "nothing", "threaded"]))
 
+    def test_nothing_is_lost_where_many_write_faster_than_is_read(self):
+        program = self.compile("tests/programs/hammer.c")
+        run = self.run_traced([program, "200", "10000"])
+        self.assertEqual(0, run.status, run.stderr)
+        self.assertEqual(0, run.report["coverage"]["lost"])
+        self.assertLessEqual(4_000_000, run.report["coverage"]["calls"])
+        self.assert_quiet(run)
+
     def test_calls_by_number_are_seen_like_those_by_name(self):
         program = self.compile("tests/programs/by_number.c")
         without = self.run_native([program])
