@@ -15,13 +15,13 @@
 
 namespace ipctrace {
 
-#define NAMED(name, parameters, arguments)  \
-  INTERPOSE(name) parameters {              \
-    Act act(Call::name, -1);                \
-    BlobString(act, BlobTag::kPath, path);  \
-    act.Enter();                            \
-    return act.Leave(REAL(name) arguments); \
-  }
+#define RECORD_NAMED(name, arguments)    \
+  Act act(Call::name, -1);               \
+  BlobString(act, BlobTag::kPath, path); \
+  act.Enter();                           \
+  return act.Leave(REAL(name) arguments);
+#define NAMED(name, parameters, arguments) \
+  INTERPOSE(name) parameters { RECORD_NAMED(name, arguments) }
 NAMED(unlink, (const char* path), (path))
 NAMED(unlinkat, (int directory, const char* path, int flags), (directory, path, flags))
 NAMED(remove, (const char* path), (path))
@@ -32,10 +32,7 @@ NAMED(mkfifoat, (int directory, const char* path, mode_t mode), (directory, path
 #define NODE(name, parameters, arguments)             \
   INTERPOSE(name) parameters {                        \
     if (!S_ISFIFO(mode)) return REAL(name) arguments; \
-    Act act(Call::name, -1);                          \
-    BlobString(act, BlobTag::kPath, path);            \
-    act.Enter();                                      \
-    return act.Leave(REAL(name) arguments);           \
+    RECORD_NAMED(name, arguments)                     \
   }
 NODE(mknod, (const char* path, mode_t mode, dev_t device), (path, mode, device))
 NODE(mknodat, (int directory, const char* path, mode_t mode, dev_t device),
@@ -45,8 +42,7 @@ NODE(__xmknod, (int version, const char* path, mode_t mode, dev_t* device),
 NODE(__xmknodat, (int version, int directory, const char* path, mode_t mode, dev_t* device),
      (version, directory, path, mode, device))
 
-// --- Temporary files: the name is known when they are made
-// ------------------------------------------
+// --- Temporary files: the name is known when they are made ---------------------------------------
 
 #define MKSTEMP(name, parameters, arguments, flags)                    \
   INTERPOSE(name) parameters {                                         \
@@ -71,8 +67,7 @@ MKSTEMP(mkstemps64, (char* pattern, int suffix), (pattern, suffix), 0)
 MKSTEMP(mkostemps, (char* pattern, int suffix, int flags), (pattern, suffix, flags), flags)
 MKSTEMP(mkostemps64, (char* pattern, int suffix, int flags), (pattern, suffix, flags), flags)
 
-// --- Directories
-// ------------------------------------------------------------------------------------
+// --- Directories ---------------------------------------------------------------------------------
 
 namespace {
 DIR* LeaveOpendir(Act& act, DIR* directory) {
@@ -113,8 +108,7 @@ INTERPOSE(closedir)(DIR* directory) {
   return act.Leave(REAL(closedir)(directory));
 }
 
-// --- Questions
-// ----------------------------------------------------------------------------------------
+// --- Questions -----------------------------------------------------------------------------------
 
 INTERPOSE(ioctl)(int fd, unsigned long request, ...) {
   va_list list;

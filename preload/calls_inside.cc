@@ -4,28 +4,21 @@
 // What they do is no act of the program's. But whoever compares what was seen with what the kernel
 // counted has to know that they were called. So the first call of each leaves a fact with its name,
 // and every later one goes straight on: two instructions, all arguments as they are.
+#include <string.h>
+
 #include <cstdint>
 
 #include "preload/interpose.h"
 #include "preload/recorder.h"
 
 namespace ipctrace {
-namespace {
-
-void SayInside(const char* name, uint64_t writes) {
-  Fact inside(Call::fact_inside, -1);
-  inside->c = writes;
-  size_t length = 0;
-  while (name[length] != 0) ++length;
-  inside.Blob(BlobTag::kPath, name, length);
-  inside.Done();
-}
-
-}  // namespace
 
 void NoteInside(const char* name, bool writes) {
   const int saved = errno;
-  SayInside(name, writes);
+  Fact inside(Call::fact_inside, -1);
+  inside->c = writes;
+  inside.Blob(BlobTag::kPath, name, strlen(name));
+  inside.Done();
   errno = saved;
 }
 

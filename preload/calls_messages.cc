@@ -102,8 +102,7 @@ ERR(errx, false)
 VERR(verr, true)
 VERR(verrx, false)
 
-// --- error
-// ------------------------------------------------------------------------------------------
+// --- error ---------------------------------------------------------------------------------------
 //
 // There is no form that takes a va_list, so the message is made here and passed on as "%s".
 
@@ -224,8 +223,7 @@ ASSERT(__assert_perror_fail, (int error, const char* file, unsigned line, const 
        (error, file, line, function), "%s:%u: %s%sUnexpected error: %s.\n", file, line, FUNCTION,
        strerrordesc_np(error))
 
-// --- Wrong options
-// ----------------------------------------------------------------------------------
+// --- Wrong options -------------------------------------------------------------------------------
 
 #define GETOPT(name, parameters, arguments)                           \
   INTERPOSE(name) parameters {                                        \
@@ -251,8 +249,7 @@ GETOPT(getopt_long_only,
        (int count_of, char* const* words, const char* letters, const option* names, int* index),
        (count_of, words, letters, names, index))
 
-// --- The system's log
-// -------------------------------------------------------------------------------
+// --- The system's log ----------------------------------------------------------------------------
 //
 // libc keeps a socket for it, and does not say under which number: it is the lowest one that was
 // free before a call and is a socket after it.

@@ -36,8 +36,7 @@ void EnterNew(Act& act, bool close_on_exec) {
 
 }  // namespace
 
-// --- Births
-// -----------------------------------------------------------------------------------------
+// --- Births --------------------------------------------------------------------------------------
 
 INTERPOSE(shm_open)(const char* name, int flags, mode_t mode) {
   Act act(Call::shm_open, -1);
@@ -113,8 +112,7 @@ INTERPOSE(login_tty)(int fd) {
   return result;
 }
 
-// --- Bytes
-// ------------------------------------------------------------------------------------------
+// --- Bytes ---------------------------------------------------------------------------------------
 
 INTERPOSE(eventfd_read)(int fd, eventfd_t* value) {
   Act act(Call::eventfd_read, fd);

@@ -19,20 +19,22 @@ namespace ipctrace {
 // One character. What the buffer holds is taken from it as libc's own getc does, which leaves no room
 // for a call: the slow path is a tail call, and finds the caller's return address and stack where
 // they were.
-#define GET(name, parameters, arguments, stream, may_take)                               \
-  namespace {                                                                            \
-  __attribute__((noinline)) Signature<decltype(::name)>::Result Slow_##name parameters { \
-    if (HasByte(stream)) return REAL(name) arguments;                                    \
-    StreamRead act(Call::name, stream);                                                  \
-    const auto result = REAL(name) arguments;                                            \
-    const char byte = static_cast<char>(result);                                         \
-    act.Leave(result != EOF, result != EOF, &byte);                                      \
-    return result;                                                                       \
-  }                                                                                      \
-  }                                                                                      \
-  INTERPOSE(name) parameters {                                                           \
-    if (may_take(stream)) return static_cast<unsigned char>(*(stream)->_IO_read_ptr++);  \
-    return Slow_##name arguments;                                                        \
+#define GET_RECORDED(name, arguments, stream)          \
+  if (HasByte(stream)) return REAL(name) arguments;    \
+  StreamRead act(Call::name, stream);                  \
+  const int result = REAL(name) arguments;             \
+  const char byte = static_cast<char>(result);         \
+  act.Leave(result != EOF, result != EOF, &byte);      \
+  return result;
+#define GET(name, parameters, arguments, stream, may_take)                              \
+  namespace {                                                                           \
+  __attribute__((noinline)) int Slow_##name parameters {                                \
+    GET_RECORDED(name, arguments, stream)                                               \
+  }                                                                                     \
+  }                                                                                     \
+  INTERPOSE(name) parameters {                                                          \
+    if (may_take(stream)) return static_cast<unsigned char>(*(stream)->_IO_read_ptr++); \
+    return Slow_##name arguments;                                                       \
   }
 GET(fgetc, (FILE * stream), (stream), stream, HasByteOfOne)
 GET(getc, (FILE * stream), (stream), stream, HasByteOfOne)
@@ -43,14 +45,7 @@ GET(getc_unlocked, (FILE * stream), (stream), stream, HasByte)
 GET(getchar_unlocked, (), (), stdin, HasByte)
 
 // What getc_unlocked calls where a program has it inline.
-INTERPOSE(__uflow)(FILE* stream) {
-  if (HasByte(stream)) return REAL(__uflow)(stream);
-  StreamRead act(Call::__uflow, stream);
-  const int result = REAL(__uflow)(stream);
-  const char byte = static_cast<char>(result);
-  act.Leave(result != EOF, result != EOF, &byte);
-  return result;
-}
+INTERPOSE(__uflow)(FILE* stream) { GET_RECORDED(__uflow, (stream), stream) }
 
 INTERPOSE(__underflow)(FILE* stream) {
   if (HasByte(stream)) return REAL(__underflow)(stream);

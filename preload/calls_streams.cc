@@ -225,8 +225,7 @@ SETBUF(_IO_setbuffer, (FILE * stream, char* buffer, size_t size), (stream, buffe
        buffer == nullptr ? _IONBF : _IOFBF)
 SETBUF(setlinebuf, (FILE * stream), (stream), _IOLBF)
 
-// --- popen
-// ------------------------------------------------------------------------------------------
+// --- popen ---------------------------------------------------------------------------------------
 
 namespace {
 // libc keeps the child's pid right behind the FILE and its table of functions.

@@ -28,8 +28,7 @@ bool ToSize(std::string_view text, size_t* size, int base = 10) {
 
 }  // namespace
 
-// --- HTTP
-// -------------------------------------------------------------------------------------------
+// --- HTTP ----------------------------------------------------------------------------------------
 
 Framer::Result Framer::HttpHead() {
   const std::string_view text = rest();
@@ -206,8 +205,7 @@ Framer::Result Framer::Http(Frame* frame) {
   return Result::kNeedsMore;
 }
 
-// --- RESP
-// -------------------------------------------------------------------------------------------
+// --- RESP ----------------------------------------------------------------------------------------
 
 // The end of the value at `at` of rest(); 0: not whole yet, and needed_ says how many bytes at
 // least are missing.
