@@ -94,16 +94,8 @@ INTERPOSE(login_tty)(int fd) {
   act.Enter();
   const int result = act.Leave(REAL(login_tty)(fd));
   if (result != 0) return result;
-  for (int standard = 0; standard < 3; ++standard) {
-    FdFact fact;
-    if (!DescribeDescriptor(standard, kAskKernel, kAskKernel, &fact)) continue;
-    Fact open(Call::fact_new_standard);
-    open->a = fact.status;
-    open->result = standard;
-    open.Blob(BlobTag::kFds, &fact, sizeof(fact));
-    open.Done();
-    DidDupDescriptor(fd, standard);
-  }
+  SayStandardDescriptors();
+  for (int standard = 0; standard < 3; ++standard) DidDupDescriptor(fd, standard);
   if (fd > 2) {
     Fact close(Call::fact_login_close, fd);
     close.Done();

@@ -35,19 +35,6 @@ void EnterSpawn(Act& act, const char* path, char* const* arguments) {
   act.Enter();
 }
 
-// In a child whose standard descriptors libc has replaced.
-void SayDescriptors() {
-  for (int fd = 0; fd < 3; ++fd) {
-    FdFact fact;
-    if (!DescribeDescriptor(fd, kAskKernel, kAskKernel, &fact)) continue;
-    Fact open(Call::fact_new_standard);
-    open->a = fact.status;
-    open->result = fd;
-    open.Blob(BlobTag::kFds, &fact, sizeof(fact));
-    open.Done();
-  }
-}
-
 int LeaveSpawn(Act& act, int error, const pid_t* pid) {
   if (act.Return(error)) {
     act->err = error;
@@ -96,7 +83,7 @@ INTERPOSE(forkpty)(int* master, char* name, const termios* terminal, const winsi
   const pid_t pid = REAL(forkpty)(master, name, terminal, size);
   if (pid == 0) {
     BecomeChild();
-    SayDescriptors();
+    SayStandardDescriptors();
     return 0;
   }
   act.thread()->fork_seq = kNoFork;
@@ -126,7 +113,7 @@ INTERPOSE(daemon)(int keep_directory, int keep_descriptors) {
     return act.Leave(result);
   }
   BecomeChild();
-  if (result == 0) SayDescriptors();
+  if (result == 0) SayStandardDescriptors();
   return result;
 }
 

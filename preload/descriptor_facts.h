@@ -35,6 +35,19 @@ inline void BlobNewDescriptor(Act& act, int fd, uint32_t status = kAskKernel,
   if (DescribeDescriptor(fd, status, fd_flags, &fact)) act.Blob(BlobTag::kFds, &fact, sizeof(fact));
 }
 
+// Where libc has replaced the standard descriptors: what they are now.
+inline void SayStandardDescriptors() {
+  for (int fd = 0; fd < 3; ++fd) {
+    FdFact fact;
+    if (!DescribeDescriptor(fd, kAskKernel, kAskKernel, &fact)) continue;
+    Fact open(Call::fact_new_standard);
+    open->a = fact.status;
+    open->result = fd;
+    open.Blob(BlobTag::kFds, &fact, sizeof(fact));
+    open.Done();
+  }
+}
+
 }  // namespace ipctrace
 
 #endif  // IPCTRACE_PRELOAD_DESCRIPTOR_FACTS_H_

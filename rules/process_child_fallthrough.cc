@@ -239,17 +239,21 @@ class ProcessChildFallthrough : public Rule {
     ReportWait(own->second);
   }
 
+  static Finding WentOn(const Child& child, const Site& site, absl::string_view where) {
+    Finding finding;
+    finding.site = site;
+    finding.message = absl::StrCat(
+        Named(*child.process), " did not end after its branch and went on in its parent's ", where);
+    finding.fix = "end the child's branch with exit or _exit, so that only the parent goes on";
+    finding.subjects = {(uint64_t{1} << 63) | child.process->id};
+    return finding;
+  }
+
   void ReportWait(Child& child) {
     if (child.waited.process == 0 || child.parent_waited.process == 0) return;
     if (!SameStack(child.waited.stack, child.parent_waited.stack)) return;
-    Finding finding;
-    finding.site = child.waited;
-    finding.message =
-        absl::StrCat(Named(*child.process),
-                     " did not end after its branch and went on in its parent's code: "
-                     "there it waits for itself (ECHILD), where its parent waits for it");
-    finding.fix = "end the child's branch with exit or _exit, so that only the parent goes on";
-    finding.subjects = {(uint64_t{1} << 63) | child.process->id};
+    Finding finding = WentOn(child, child.waited,
+                             "code: there it waits for itself (ECHILD), where its parent waits for it");
     AddSteps(
         finding.story,
         {StepAt(absl::StrCat("fork made ", Named(*child.process)), child.fork),
@@ -289,14 +293,8 @@ class ProcessChildFallthrough : public Rule {
                                   [&](uint32_t other) { return SamePlace(stack, other); });
     }
     if (!did_its_own) return;
-    Finding finding;
-    finding.site = child.forked;
-    finding.message =
-        absl::StrCat(Named(*child.process),
-                     " did not end after its branch and went on in its parent's loop: "
-                     "parent and child now both fork there");
-    finding.fix = "end the child's branch with exit or _exit, so that only the parent goes on";
-    finding.subjects = {(uint64_t{1} << 63) | child.process->id};
+    Finding finding =
+        WentOn(child, child.forked, "loop: parent and child now both fork there");
     AddSteps(
         finding.story,
         {StepAt(absl::StrCat("fork made ", Named(*child.process)), child.fork),
