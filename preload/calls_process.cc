@@ -106,7 +106,8 @@ extern "C" __attribute__((visibility("hidden"), used)) void ipctrace_in_vfork_ch
     return;
   }
   const Identity parent = thread->id;
-  TakeIdentity(thread, session.header->next_process.fetch_add(1));
+  const auto pid = static_cast<int32_t>(Raw(SYS_getpid));
+  TakeIdentity(thread, session.header->next_process.fetch_add(1), pid, pid);
   thread->id.depth = 0;
   thread->id.vforks = level + 1;
   Fact start(thread, Call::fact_child_start, -1);

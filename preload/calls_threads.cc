@@ -36,7 +36,8 @@ void AtThreadEnd(void* argument) {
 // The first function of a traced thread. Its frame is where stack copies end.
 void Begin(ThreadState* thread) {
   thread_state = thread;
-  TakeIdentity(thread, session.process);
+  TakeIdentity(thread, session.process, static_cast<int32_t>(Raw(SYS_getpid)),
+               static_cast<int32_t>(Raw(SYS_gettid)));
   if (has_key) pthread_setspecific(end_key, thread);
   Fact start(thread, Call::fact_thread_start, -1);
   start->a = static_cast<uint64_t>(pthread_self());

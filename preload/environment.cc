@@ -69,8 +69,12 @@ char* AppendOthers(char* out, const char* value) {
   return out;
 }
 
+// Who has changed its root or its user does not reach the session's file either, which is its
+// owner's alone. So the library's is asked for once, in a process or its parent.
 IPCTRACE_START_CODE bool AreFilesInReach() {
-  return IsAccessible(session.path, R_OK | W_OK) && IsAccessible(session.library, R_OK);
+  if (!IsAccessible(session.path, R_OK | W_OK)) return false;
+  if (!session.library_reached) session.library_reached = IsAccessible(session.library, R_OK);
+  return session.library_reached;
 }
 
 }  // namespace

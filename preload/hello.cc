@@ -82,9 +82,10 @@ IPCTRACE_START_CODE void WriteLink(Fact& fact, BlobTag tag, const char* link) {
   if (length > 0) fact.Blob(tag, path, static_cast<size_t>(length));
 }
 
+// What is open when a program starts is not close-on-exec.
 IPCTRACE_START_CODE void WriteDescriptor(BlobWriter& writer, int fd) {
   FdFact found;
-  if (DescribeDescriptor(fd, kAskKernel, kAskKernel, &found)) writer.Write(&found, sizeof(found));
+  if (DescribeDescriptor(fd, kAskKernel, 0, &found)) writer.Write(&found, sizeof(found));
 }
 
 // Where the kernel's table of descriptors has no more than `few` places (a multiple of 64), select

@@ -11,7 +11,7 @@
 
 namespace ipctrace {
 
-void* real_functions[kCallCount];
+IPCTRACE_START_DATA void* real_functions[kCallCount];
 
 namespace {
 

@@ -18,8 +18,19 @@ IPCTRACE_START_DATA constinit Session session = {};
 
 namespace {
 
-// For threads that cannot be traced: its claims all go to lost_record.
-constinit ThreadState untraced_state = {};
+// Two states in the library's own memory: of the thread that starts the program, which is a mapping
+// less in every process, and for threads that cannot be traced, whose claims all go to lost_record.
+// Aligned here and not by the linker, which would align all of .bss, and start-up would touch one
+// page more.
+alignas(64) char own_states[3 * sizeof(ThreadState)];
+
+ThreadState* OwnState(int which) {
+  constexpr uint64_t kAlignment = alignof(ThreadState);
+  const uint64_t start = (reinterpret_cast<uint64_t>(own_states) + kAlignment - 1) & -kAlignment;
+  return reinterpret_cast<ThreadState*>(start) + which;
+}
+ThreadState* FirstState() { return OwnState(0); }
+ThreadState* UntracedState() { return OwnState(1); }
 
 // pointer << 16 | a tag that changes with every pop
 IPCTRACE_START_DATA constinit std::atomic<uint64_t> free_states = 0;
@@ -91,6 +102,12 @@ uint64_t& OwnCursor(ThreadState* thread) {
   return thread->shared ? thread->id.shared_cursor : thread->id.cursor;
 }
 
+// Reads before anything is written there: on a read fault the kernel maps the neighbouring pages of
+// the file as well, on a write fault the one page.
+IPCTRACE_INLINE void TouchShared(const void* memory) {
+  (void)*static_cast<const volatile char*>(memory);
+}
+
 // Whether what the analyzer and we agree upon can be relied on: a program may scribble over all the
 // memory it has, ours too.
 bool IsIntact(uint64_t ticket, uint64_t slot) {
@@ -123,14 +140,17 @@ IPCTRACE_START_CODE bool TakeChunk(ThreadState* thread) {
     break;
   }
   char* const memory = session.chunks + uint64_t{chunk} * kChunkSize;
-  // In its first lap a chunk has no pages yet. Old kernels know no MADV_POPULATE_WRITE: EINVAL;
-  // whatever else goes wrong is a full disk, on which a plain store would be our death.
-  constexpr int kPopulateWrite = 23;
-  const long populated =
-      lap == 1 && chunk >= session.populated ? Raw(SYS_madvise, Address(memory), kChunkSize, kPopulateWrite) : 0;
-  if (populated != 0 && populated != -EINVAL) {
-    thread->wanted_chunk = lap << 32 | chunk;
-    return false;
+  if (lap == 1 && chunk >= session.populated) {
+    // It has no pages yet. Old kernels know no MADV_POPULATE_WRITE: EINVAL; whatever else goes wrong
+    // is a full disk, on which a plain store would be our death.
+    constexpr int kPopulateWrite = 23;
+    const long populated = Raw(SYS_madvise, Address(memory), kChunkSize, kPopulateWrite);
+    if (populated != 0 && populated != -EINVAL) {
+      thread->wanted_chunk = lap << 32 | chunk;
+      return false;
+    }
+  } else {
+    TouchShared(memory);
   }
   thread->wanted_chunk = 0;
   auto* const top = reinterpret_cast<ChunkHeader*>(memory);
@@ -156,11 +176,12 @@ IPCTRACE_START_CODE void TakeChildIdentity(ThreadState* thread) {
   const uint32_t parent_thread = thread->thread;
   const uint64_t fork_seq = thread->fork_seq;
   thread->fork_seq = kNoFork;
+  TouchShared(session.header);
   session.process = session.header->next_process.fetch_add(1);
   session.first_of_bare = false;
   session.child_of_threads = session.threaded;
-  TakeIdentity(thread, session.process);
-  session.pid = thread->id.pid;
+  session.pid = static_cast<int32_t>(Raw(SYS_getpid));
+  TakeIdentity(thread, session.process, session.pid, session.pid);
   if (!TakeChunk(thread)) return;
   Fact start(thread, Call::fact_child_start, -1);
   start->result = Raw(SYS_getppid);
@@ -172,19 +193,20 @@ IPCTRACE_START_CODE void TakeChildIdentity(ThreadState* thread) {
 
 }  // namespace
 
-IPCTRACE_START_CODE void TakeIdentity(ThreadState* thread, uint32_t process) {
+IPCTRACE_START_CODE void TakeIdentity(ThreadState* thread, uint32_t process, int32_t pid,
+                                      int32_t tid) {
   OwnCursor(thread) = kFullCursor;
   thread->id.cursor = kFullCursor;
   thread->id.next_seq = 0;
-  thread->id.pid = static_cast<int32_t>(Raw(SYS_getpid));
-  thread->id.tid = static_cast<int32_t>(Raw(SYS_gettid));
+  thread->id.pid = pid;
+  thread->id.tid = tid;
   thread->id.thread = session.header->next_thread.fetch_add(1);
   thread->id.process = process;
   thread->thread = thread->id.thread;
 }
 
 void ShareState(ThreadState* thread) {
-  if (thread == &untraced_state || thread->shared) return;
+  if (thread == UntracedState() || thread->shared) return;
   SignalsBlocked blocked;
   thread->id.shared_cursor = thread->id.cursor;
   thread->id.cursor = kFullCursor;
@@ -198,7 +220,7 @@ bool IsOther(const ThreadState* thread) {
 }  // namespace
 
 Record* ClaimSlow(ThreadState* thread) {
-  if (thread == &untraced_state || IsOther(thread)) {
+  if (thread == UntracedState() || IsOther(thread)) {
     thread->id.cursor = kFullCursor;
     return &lost_record;
   }
@@ -231,13 +253,22 @@ Record* ClaimSlow(ThreadState* thread) {
 IPCTRACE_START_CODE void BecomeChild() {
   ThreadState* const thread = thread_state;
   if (restrained) return;  // it could not even learn its pid
-  if (thread == nullptr || thread == &untraced_state) return;
+  if (thread == nullptr || thread == UntracedState()) return;
   // The page was wiped: to write to it first is one fault, to read from it first would be two.
   __asm__ volatile("addl $0, %0" : "+m"(thread->id.process) : : "cc");
   if (thread->id.process != 0) return;
   SignalsBlocked blocked;
   TakeChildIdentity(thread);
 }
+
+namespace {
+IPCTRACE_START_CODE ThreadState* Prepare(ThreadState* state) {
+  Raw(SYS_madvise, Address(state), 4096, 18 /* MADV_WIPEONFORK */);
+  state->id.cursor = kFullCursor;
+  state->fork_seq = kNoFork;
+  return state;
+}
+}  // namespace
 
 IPCTRACE_START_CODE ThreadState* NewThreadState() {
   uint64_t head = free_states.load(std::memory_order_acquire);
@@ -258,12 +289,10 @@ IPCTRACE_START_CODE ThreadState* NewThreadState() {
   const long memory = Raw(SYS_mmap, 0, sizeof(ThreadState), PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (memory < 0 && memory > -4096) return nullptr;
-  Raw(SYS_madvise, memory, 4096, 18 /* MADV_WIPEONFORK */);
-  auto* const state = reinterpret_cast<ThreadState*>(memory);
-  state->id.cursor = kFullCursor;
-  state->fork_seq = kNoFork;
-  return state;
+  return Prepare(reinterpret_cast<ThreadState*>(memory));
 }
+
+IPCTRACE_START_CODE ThreadState* FirstThreadState() { return Prepare(FirstState()); }
 
 void FreeThreadState(ThreadState* thread) {
   uint64_t head = free_states.load(std::memory_order_relaxed);
@@ -276,11 +305,12 @@ void FreeThreadState(ThreadState* thread) {
 ThreadState* ThisThreadSlow() {
   if (!session.started) Start(0, nullptr, nullptr);
   if (thread_state != nullptr) return thread_state;
-  if (session.chunks == nullptr) return thread_state = &untraced_state;
+  if (session.chunks == nullptr) return thread_state = UntracedState();
   SignalsBlocked blocked;
   ThreadState* const thread = NewThreadState();
-  if (thread == nullptr) return &untraced_state;
-  TakeIdentity(thread, session.process);
+  if (thread == nullptr) return UntracedState();
+  TakeIdentity(thread, session.process, static_cast<int32_t>(Raw(SYS_getpid)),
+               static_cast<int32_t>(Raw(SYS_gettid)));
   thread_state = thread;
   Fact start(thread, Call::fact_thread_start, -1);
   start->a = static_cast<uint64_t>(pthread_self());

@@ -110,6 +110,8 @@ void AbandonDeeper(ThreadState* thread, uint64_t sp) IPCTRACE_COLD;
 
 // A state for a new thread, or nullptr. Identity and chunk come with its first record.
 ThreadState* NewThreadState();
+// The same for the thread that starts the program; never nullptr.
+ThreadState* FirstThreadState();
 void FreeThreadState(ThreadState* thread);
 
 // From now on another task may run on this thread's memory, its thread-local variables included, as
@@ -119,8 +121,8 @@ void ShareState(ThreadState* thread);
 
 // Makes a forked child's identity, and its kChildStart, if that is not done yet.
 void BecomeChild();
-// Gives the calling thread a thread id of its own, and no chunk yet.
-void TakeIdentity(ThreadState* thread, uint32_t process);
+// Gives the calling thread a thread id of its own, and no chunk yet. `tid` is the kernel's.
+void TakeIdentity(ThreadState* thread, uint32_t process, int32_t pid, int32_t tid);
 
 // The stack of a call: (register values and) a copy of its top becomes a blob of the record. The
 // second one remembers its id under `key`.

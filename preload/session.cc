@@ -109,6 +109,7 @@ IPCTRACE_START_CODE bool MapSession(const char* path) {
   memcpy(session.path, path, length + 1);
   session.header = header;
   session.chunk_count = header->chunk_count;
+  session.populated = header->populated;
   session.ring = reinterpret_cast<std::atomic<uint64_t>*>(memory + header->header_bytes);
   session.tsc = header->clock == ClockKind::kTsc;
   session.options = header->options;
@@ -137,15 +138,10 @@ IPCTRACE_START_CODE void Start(int, char**, char**) {
   } else if (!MapSession(path)) {
     return;
   }
-  ThreadState* const thread = NewThreadState();
-  if (thread == nullptr) {
-    session.header->lost.fetch_add(1);
-    session.chunks = nullptr;
-    return;
-  }
+  ThreadState* const thread = FirstThreadState();
   session.valgrind = AskValgrind(ValgrindRequest::kIsRunning) != 0;
   session.process = session.header->next_process.fetch_add(1);
-  TakeIdentity(thread, session.process);
+  TakeIdentity(thread, session.process, session.pid, static_cast<int32_t>(Raw(SYS_gettid)));
   thread->stack_end = session.stack_end;
   thread_state = thread;
   AddStandardStreams();

@@ -8,8 +8,9 @@
 #include "preload/trace/format.h"
 
 // What runs, and what is written, before main in every process: each lies together, since every page
-// that a new process touches first costs it some 2 us, of code as of data.
-#define IPCTRACE_START_CODE __attribute__((section(".text.startup")))
+// that a new process touches first costs it some 2 us, of code as of data. A section of its own comes
+// last of all code, beside the constants, which the kernel then maps along with it.
+#define IPCTRACE_START_CODE __attribute__((section("ipctrace_start")))
 #define IPCTRACE_START_DATA __attribute__((section(".data")))
 
 namespace ipctrace {
@@ -40,6 +41,7 @@ struct Session {
   uint16_t ports[kMostPayloadPorts];  // header->payload_ports
   int32_t pid;
   bool first_of_bare;  // started the session, so waits for the report at its end
+  bool library_reached;  // `library` could be read when it was last asked for
   char path[256];      // of the session's file: goes into every environment passed on
   char library[512];   // absolute path of this library
 };

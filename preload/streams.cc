@@ -99,7 +99,7 @@ void DidCloseDescriptor(int fd) {
   stream_table[fd].store(nullptr);
 }
 
-void SampleStreams() {
+IPCTRACE_START_CODE void SampleStreams() {
   if (session.chunks == nullptr) return;
   const int top = stream_top.load(std::memory_order_relaxed);
   for (int fd = 0; fd <= top; ++fd) {

@@ -181,7 +181,9 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
   impl->path = path;
   // Their pages come into being here, in the analyzer's time. Where that fails (a full disk, an old
   // kernel) they will do so, or not, when a writer takes them.
-  madvise(SessionChunk(impl->header, 0), size_t{kStock} * kChunkSize, MADV_POPULATE_WRITE);
+  if (madvise(SessionChunk(impl->header, 0), size_t{kStock} * kChunkSize, MADV_POPULATE_WRITE) == 0) {
+    impl->header->populated = kStock;
+  }
   impl->header->options = config.options;
   std::copy(config.payload_ports.begin(), config.payload_ports.end(), impl->header->payload_ports);
   impl->header->first_pid = config.first_pid;

@@ -41,7 +41,7 @@ inline constexpr char kOptionsVariable[] = "IPCTRACE_OPTIONS";
 inline constexpr char kAnalyzerVariable[] = "IPCTRACE_ANALYZER";
 
 inline constexpr uint64_t kSessionMagic = 0x3143525443504900;  // "\0IPCTRC1"
-inline constexpr uint32_t kFormatVersion = 2;  // part of kContractVersion (calls.h)
+inline constexpr uint32_t kFormatVersion = 3;  // part of kContractVersion (calls.h)
 
 inline constexpr size_t kRecordSize = 64;
 inline constexpr size_t kChunkSize = 8192;
@@ -77,7 +77,7 @@ struct SessionHeader {
   int32_t analyzer_pid;
   uint64_t options;
   int32_t first_pid;  // bare form: the process that started the session; 0 under `ipctrace run`
-  uint32_t unused;
+  uint32_t populated;  // chunks before this one are known to have their memory
   uint16_t payload_ports[kMostPayloadPorts];  // at one end or the other; all 0: any socket
 
   // Written by the analyzer.
