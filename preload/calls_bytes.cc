@@ -25,7 +25,8 @@ ssize_t LeaveVectors(Act& act, ssize_t moved, const iovec* vectors, int count) {
 }  // namespace
 
 INTERPOSE_BYTES(read, (int fd, void* data, size_t size), (fd, data, size), 0)
-INTERPOSE_BYTES(__read_chk, (int fd, void* data, size_t size, size_t room), (fd, data, size, room), 0)
+INTERPOSE_BYTES(__read_chk, (int fd, void* data, size_t size, size_t room), (fd, data, size, room),
+                0)
 INTERPOSE_BYTES(write, (int fd, const void* data, size_t size), (fd, data, size), 0)
 
 #define VECTORS(name)                                                         \
@@ -40,68 +41,68 @@ VECTORS(readv)
 VECTORS(writev)
 
 // Positioned calls: b is the offset, so there is no preview.
-#define POSITIONED(name, pointer)                                      \
-  INTERPOSE(name)(int fd, pointer data, size_t size, off64_t offset) { \
-    BeforeRawUse(fd);                                                  \
-    Act act(Call::name, fd);                                           \
-    act->a = size;                                                     \
-    act->b = static_cast<uint64_t>(offset);                            \
-    act.Enter();                                                       \
-    return act.Leave(REAL(name)(fd, data, size, offset));              \
+#define POSITIONED(name, pointer)                                                 \
+  INTERPOSE(name)(int fd, pointer data, size_t size, off64_t offset) {            \
+    BeforePositionedUse(fd);                                                      \
+    Act act(Call::name, fd);                                                      \
+    act->a = size;                                                                \
+    act->b = static_cast<uint64_t>(offset);                                       \
+    act.Enter();                                                                  \
+    return act.Leave(AfterPositionedUse(fd, REAL(name)(fd, data, size, offset))); \
   }
 POSITIONED(pread, void*)
 POSITIONED(pread64, void*)
 POSITIONED(pwrite, const void*)
 POSITIONED(pwrite64, const void*)
 
-#define POSITIONED_CHECKED(name)                                                  \
-  INTERPOSE(name)(int fd, void* data, size_t size, off64_t offset, size_t room) { \
-    BeforeRawUse(fd);                                                             \
-    Act act(Call::name, fd);                                                      \
-    act->a = size;                                                                \
-    act->b = static_cast<uint64_t>(offset);                                       \
-    act.Enter();                                                                  \
-    return act.Leave(REAL(name)(fd, data, size, offset, room));                   \
+#define POSITIONED_CHECKED(name)                                                        \
+  INTERPOSE(name)(int fd, void* data, size_t size, off64_t offset, size_t room) {       \
+    BeforePositionedUse(fd);                                                            \
+    Act act(Call::name, fd);                                                            \
+    act->a = size;                                                                      \
+    act->b = static_cast<uint64_t>(offset);                                             \
+    act.Enter();                                                                        \
+    return act.Leave(AfterPositionedUse(fd, REAL(name)(fd, data, size, offset, room))); \
   }
 POSITIONED_CHECKED(__pread_chk)
 POSITIONED_CHECKED(__pread64_chk)
 
-#define POSITIONED_VECTORS(name)                                             \
-  INTERPOSE(name)(int fd, const iovec* vectors, int count, off64_t offset) { \
-    BeforeRawUse(fd);                                                        \
-    Act act(Call::name, fd);                                                 \
-    act->a = VectorBytes(vectors, static_cast<uint64_t>(count));             \
-    act->b = static_cast<uint64_t>(offset);                                  \
-    act.Enter();                                                             \
-    return act.Leave(REAL(name)(fd, vectors, count, offset));                \
+#define POSITIONED_VECTORS(name)                                                      \
+  INTERPOSE(name)(int fd, const iovec* vectors, int count, off64_t offset) {          \
+    BeforePositionedUse(fd);                                                          \
+    Act act(Call::name, fd);                                                          \
+    act->a = VectorBytes(vectors, static_cast<uint64_t>(count));                      \
+    act->b = static_cast<uint64_t>(offset);                                           \
+    act.Enter();                                                                      \
+    return act.Leave(AfterPositionedUse(fd, REAL(name)(fd, vectors, count, offset))); \
   }
 POSITIONED_VECTORS(preadv)
 POSITIONED_VECTORS(preadv64)
 POSITIONED_VECTORS(pwritev)
 POSITIONED_VECTORS(pwritev64)
 
-#define POSITIONED_VECTORS_2(name)                                                      \
-  INTERPOSE(name)(int fd, const iovec* vectors, int count, off64_t offset, int flags) { \
-    BeforeRawUse(fd);                                                                   \
-    Act act(Call::name, fd);                                                            \
-    act->a = VectorBytes(vectors, static_cast<uint64_t>(count));                        \
-    act->b = static_cast<uint64_t>(offset);                                             \
-    act.Enter();                                                                        \
-    return act.Leave(REAL(name)(fd, vectors, count, offset, flags));                    \
+#define POSITIONED_VECTORS_2(name)                                                           \
+  INTERPOSE(name)(int fd, const iovec* vectors, int count, off64_t offset, int flags) {      \
+    BeforePositionedUse(fd);                                                                 \
+    Act act(Call::name, fd);                                                                 \
+    act->a = VectorBytes(vectors, static_cast<uint64_t>(count));                             \
+    act->b = static_cast<uint64_t>(offset);                                                  \
+    act.Enter();                                                                             \
+    return act.Leave(AfterPositionedUse(fd, REAL(name)(fd, vectors, count, offset, flags))); \
   }
 POSITIONED_VECTORS_2(preadv2)
 POSITIONED_VECTORS_2(preadv64v2)
 POSITIONED_VECTORS_2(pwritev2)
 POSITIONED_VECTORS_2(pwritev64v2)
 
-#define SEEK(name)                                      \
-  INTERPOSE(name)(int fd, off64_t offset, int whence) { \
-    BeforeRawUse(fd);                                   \
-    Act act(Call::name, fd);                            \
-    act->a = static_cast<uint64_t>(offset);             \
-    act->b = static_cast<uint32_t>(whence);             \
-    act.Enter();                                        \
-    return act.Leave(REAL(name)(fd, offset, whence));   \
+#define SEEK(name)                                                            \
+  INTERPOSE(name)(int fd, off64_t offset, int whence) {                       \
+    BeforePositionedUse(fd);                                                  \
+    Act act(Call::name, fd);                                                  \
+    act->a = static_cast<uint64_t>(offset);                                   \
+    act->b = static_cast<uint32_t>(whence);                                   \
+    act.Enter();                                                              \
+    return act.Leave(AfterPositionedUse(fd, REAL(name)(fd, offset, whence))); \
   }
 SEEK(lseek)
 SEEK(lseek64)

@@ -24,8 +24,8 @@ void EnterOpen(Act& act, const char* path, int flags, unsigned mode) {
   act.Enter();
 }
 
-int LeaveOpen(Act& act, int fd, int flags) {
-  if (act.Return(fd) && fd >= 0) {
+int LeaveOpen(Act& act, const char* path, int fd, int flags) {
+  if (act.Return(fd) && fd >= 0 && !MayTellLater(fd, path)) {
     BlobNewDescriptor(act, fd, static_cast<uint32_t>(flags & ~O_CLOEXEC) & ~kCreationFlags,
                       (flags & O_CLOEXEC) != 0 ? FD_CLOEXEC : 0);
   }
@@ -50,7 +50,7 @@ int LeaveOpen(Act& act, int fd, int flags) {
     OPEN_MODE(flags)                                              \
     Act act(Call::name, -1);                                      \
     EnterOpen(act, path, flags, mode);                            \
-    return LeaveOpen(act, REAL(name)(path, flags, mode), flags);  \
+    return LeaveOpen(act, path, REAL(name)(path, flags, mode), flags);  \
   }
 OPEN(open)
 OPEN(open64)
@@ -60,7 +60,7 @@ OPEN(open64)
     OPEN_MODE(flags)                                                         \
     Act act(Call::name, -1);                                                 \
     EnterOpen(act, path, flags, mode);                                       \
-    return LeaveOpen(act, REAL(name)(directory, path, flags, mode), flags);  \
+    return LeaveOpen(act, path, REAL(name)(directory, path, flags, mode), flags);  \
   }
 OPENAT(openat)
 OPENAT(openat64)
@@ -69,7 +69,7 @@ OPENAT(openat64)
   INTERPOSE(name)(const char* path, int flags) {            \
     Act act(Call::name, -1);                                \
     EnterOpen(act, path, flags, 0);                         \
-    return LeaveOpen(act, REAL(name)(path, flags), flags);  \
+    return LeaveOpen(act, path, REAL(name)(path, flags), flags);  \
   }
 OPEN_2(__open_2)
 OPEN_2(__open64_2)
@@ -78,7 +78,7 @@ OPEN_2(__open64_2)
   INTERPOSE(name)(int directory, const char* path, int flags) {        \
     Act act(Call::name, -1);                                           \
     EnterOpen(act, path, flags, 0);                                    \
-    return LeaveOpen(act, REAL(name)(directory, path, flags), flags);  \
+    return LeaveOpen(act, path, REAL(name)(directory, path, flags), flags);  \
   }
 OPENAT_2(__openat_2)
 OPENAT_2(__openat64_2)
@@ -87,7 +87,7 @@ OPENAT_2(__openat64_2)
   INTERPOSE(name)(const char* path, mode_t mode) {                                \
     Act act(Call::name, -1);                                                      \
     EnterOpen(act, path, O_CREAT | O_WRONLY | O_TRUNC, mode);                     \
-    return LeaveOpen(act, REAL(name)(path, mode), O_CREAT | O_WRONLY | O_TRUNC);  \
+    return LeaveOpen(act, path, REAL(name)(path, mode), O_CREAT | O_WRONLY | O_TRUNC);  \
   }
 CREAT(creat)
 CREAT(creat64)
@@ -119,7 +119,7 @@ INTERPOSE(pipe2)(int* ends, int flags) {
 }
 
 INTERPOSE(close)(int fd) {
-  BeforeRawUse(fd);
+  BeforeClose(fd);
   Act act(Call::close, fd);
   act.Enter();
   const int result = act.Leave(REAL(close)(fd));
@@ -161,7 +161,7 @@ INTERPOSE(dup)(int from) {
 }
 
 INTERPOSE(dup2)(int from, int to) {
-  BeforeRawUse(to);
+  BeforeClose(to);
   Act act(Call::dup2, from);
   act->a = static_cast<uint64_t>(int64_t{to});
   act.Enter();
@@ -171,7 +171,7 @@ INTERPOSE(dup2)(int from, int to) {
 }
 
 INTERPOSE(dup3)(int from, int to, int flags) {
-  BeforeRawUse(to);
+  BeforeClose(to);
   Act act(Call::dup3, from);
   act->a = static_cast<uint64_t>(int64_t{to});
   act->b = static_cast<uint32_t>(flags);

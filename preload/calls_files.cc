@@ -25,13 +25,20 @@ namespace ipctrace {
 NAMED(unlink, (const char* path), (path))
 NAMED(unlinkat, (int directory, const char* path, int flags), (directory, path, flags))
 NAMED(remove, (const char* path), (path))
-NAMED(mkfifo, (const char* path, mode_t mode), (path, mode))
-NAMED(mkfifoat, (int directory, const char* path, mode_t mode), (directory, path, mode))
+
+#define FIFO(name, parameters, arguments) \
+  INTERPOSE(name) parameters {            \
+    NoteFifos();                          \
+    RECORD_NAMED(name, arguments)         \
+  }
+FIFO(mkfifo, (const char* path, mode_t mode), (path, mode))
+FIFO(mkfifoat, (int directory, const char* path, mode_t mode), (directory, path, mode))
 
 // Other nodes than FIFOs are of no interest.
 #define NODE(name, parameters, arguments)             \
   INTERPOSE(name) parameters {                        \
     if (!S_ISFIFO(mode)) return REAL(name) arguments; \
+    NoteFifos();                                      \
     RECORD_NAMED(name, arguments)                     \
   }
 NODE(mknod, (const char* path, mode_t mode, dev_t device), (path, mode, device))

@@ -78,7 +78,7 @@ long Bytes(const Numbers& n, Call call) {
 
 long Close(const Numbers& n) {
   const int fd = static_cast<int>(n.a);
-  BeforeRawUse(fd);
+  BeforeClose(fd);
   Act act(Call::close, fd, 0, n.return_address, n.sp);
   act.Enter();
   const long result = act.Leave(n.Do());

@@ -354,6 +354,7 @@ IPCTRACE_START_CODE Act::Act(Call call, int fd, uint8_t flags, uint64_t return_a
     index_ = thread_->id.depth;
     if (index_ != 0) flags_ |= kRecordInSignal;
   }
+  if (__builtin_expect(session.untold, 0)) TellBefore(call, fd);
   Record* const record = Claim(thread_);
   record_ = record;
   record->head.store(Head(static_cast<uint16_t>(call_), flags_, RecordState::kClaimed),

@@ -108,6 +108,11 @@ ThreadState* ThisThreadSlow() IPCTRACE_COLD;
 Record* ClaimSlow(ThreadState* thread) IPCTRACE_COLD;
 void AbandonDeeper(ThreadState* thread, uint64_t sp) IPCTRACE_COLD;
 
+// What descriptors are that were opened and not described (streams.h): before a call that is about to
+// be recorded, of those that it uses; and of one, if that is still to be told.
+void TellBefore(Call call, int fd) IPCTRACE_COLD;
+void TellDescriptor(int fd) IPCTRACE_COLD;
+
 // A state for a new thread, or nullptr. Identity and chunk come with its first record.
 ThreadState* NewThreadState();
 // The same for the thread that starts the program; never nullptr.

@@ -27,6 +27,7 @@ struct Session {
   bool child_of_threads;  // forked by a process that had started a second thread
   bool valgrind;          // runs under Valgrind
   bool loads_pending;  // dlopen was called, and kModules not yet written
+  bool untold;         // something was opened that is to be told of later (streams.h)
   uint32_t process;    // this process's id in the trace
 
   SessionHeader* header;
@@ -47,6 +48,11 @@ struct Session {
 };
 
 extern Session session __attribute__((visibility("hidden")));
+
+// Some process of the run makes FIFOs, or has found one.
+inline void NoteFifos() {
+  if (session.chunks != nullptr) session.header->fifos.store(1, std::memory_order_relaxed);
+}
 
 // Does the constructor's work unless it is done. Any failure leaves the process untraced.
 void Start(int argc, char** argv, char** envp);

@@ -239,7 +239,7 @@ ManyStreams::ManyStreams() {
   FILE* last = nullptr;
   for (const auto& entry : stream_table) {
     FILE* const stream = entry.load(std::memory_order_relaxed);
-    if (stream == nullptr || stream == last || count_ == kMost) continue;
+    if (stream == nullptr || stream == UntoldEntry() || stream == last || count_ == kMost) continue;
     last = stream;
     if (Pending(stream) == 0) continue;
     streams_[count_] = stream;

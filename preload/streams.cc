@@ -3,6 +3,7 @@
 #include <stdio_ext.h>
 #include <sys/uio.h>
 
+#include "preload/descriptor_facts.h"
 #include "preload/payload.h"
 #include "preload/raw.h"
 #include "preload/readable.h"
@@ -84,8 +85,8 @@ void WillCloseStream(FILE* stream) {
 
 void DidDupDescriptor(int from, int to) {
   if (!InTable(to) || from == to) return;
-  FILE* const stream = InTable(from) ? stream_table[from].load() : nullptr;
-  FILE* const there = stream_table[to].load();
+  FILE* const stream = InTable(from) ? StreamOn(from) : nullptr;
+  FILE* const there = StreamOn(to);
   if (stream == there || IsVforked()) return;
   // A stream of the number's own stays: it will write to whatever the number now means.
   if (there != nullptr && there->_fileno == to) return;
@@ -94,22 +95,96 @@ void DidDupDescriptor(int from, int to) {
 
 void DidCloseDescriptor(int fd) {
   if (!InTable(fd)) return;
-  FILE* const there = stream_table[fd].load();
+  if (DropUntold(fd)) return;
+  FILE* const there = StreamOn(fd);
   if (there == nullptr || there->_fileno == fd || IsVforked()) return;
   stream_table[fd].store(nullptr);
+}
+
+// --- What is told later --------------------------------------------------------------------------
+
+namespace {
+
+// Names of what is open already, be it a pipe.
+bool NamesDescriptor(const char* path) {
+  return strncmp(path, "/dev/fd/", 8) == 0 || strncmp(path, "/dev/std", 8) == 0 ||
+         strncmp(path, "/proc/", 6) == 0;
+}
+
+void TellAll() {
+  const int top = stream_top.load(std::memory_order_relaxed);
+  for (int fd = 0; fd <= top; ++fd) {
+    if (IsUntold(fd)) TellDescriptor(fd);
+  }
+}
+
+}  // namespace
+
+bool MayTellLater(int fd, const char* path) {
+  // A FIFO's end counts from its opening on, whether it is used or not.
+  if (!InTable(fd) || session.chunks == nullptr || IsVforked() || restrained ||
+      session.header->fifos.load(std::memory_order_relaxed) != 0 || NamesDescriptor(path)) {
+    return false;
+  }
+  if (StreamOn(fd) != nullptr) return false;
+  Enter(fd, UntoldEntry());
+  session.untold = true;
+  return true;
+}
+
+bool DropUntold(int fd) {
+  if (!IsUntold(fd)) return false;
+  // The vforking parent has told all that it had: this is no number of a vforked child's.
+  stream_table[fd].store(nullptr);
+  return true;
+}
+
+void TellDescriptor(int fd) {
+  if (!DropUntold(fd)) return;
+  FdFact fact;
+  if (!DescribeDescriptor(fd, kAskKernel, kAskKernel, &fact)) return;
+  if (S_ISFIFO(fact.mode)) NoteFifos();
+  Fact described(Call::fact_described, fd);
+  described.Blob(BlobTag::kFds, &fact, sizeof(fact));
+  described.Done();
+}
+
+void TellBefore(Call call, int fd) {
+  switch (OpOf(call)) {
+    case Op::kOpen:
+    case Op::kClose:
+    case Op::kCloseRange:
+    case Op::kReadAt:
+    case Op::kWriteAt:
+    case Op::kSeek:
+    case Op::kTruncate:
+    case Op::kProbe:
+    case Op::kFdFlags:
+      return;
+    case Op::kPoll:
+    case Op::kEpollCtl:
+    case Op::kTransfer:
+      return TellAll();
+    default:
+      if (IsUntold(fd)) TellDescriptor(fd);
+  }
 }
 
 IPCTRACE_START_CODE void SampleStreams() {
   if (session.chunks == nullptr) return;
   const int top = stream_top.load(std::memory_order_relaxed);
+  if (session.untold) {
+    TellAll();
+    session.untold = false;
+  }
   for (int fd = 0; fd <= top; ++fd) {
-    FILE* const stream = stream_table[fd].load(std::memory_order_relaxed);
+    FILE* const stream = StreamOn(fd);
     if (stream != nullptr) Report(stream, fd);
   }
 }
 
 void ReportStream(int fd) {
-  FILE* const stream = stream_table[fd].load();
+  FILE* const stream = StreamOn(fd);
   if (stream != nullptr) Report(stream);
 }
 

@@ -1,5 +1,9 @@
 // Streams (FILE*) as far as descriptors are concerned: which stream sits on which number, and what
 // it holds in its buffer. A lock-free table; the streams themselves are only looked at.
+//
+// The table also has the numbers that were opened and about which the trace is not told yet what
+// they are. To ask the kernel costs more than all else that is done for an open, and many files are
+// only looked at by calls that fail on what is no file, or not at all.
 #ifndef IPCTRACE_PRELOAD_STREAMS_H_
 #define IPCTRACE_PRELOAD_STREAMS_H_
 
@@ -14,8 +18,19 @@ namespace ipctrace {
 
 inline constexpr int kStreamTableSize = 1024;
 
-// The stream on a descriptor, or on the descriptor that it is a duplicate of.
+// The stream on a descriptor, or on the descriptor that it is a duplicate of; or UntoldEntry().
 extern std::atomic<FILE*> stream_table[kStreamTableSize] __attribute__((visibility("hidden")));
+// In the place of a stream: the trace is to be told what the descriptor is (Op::kDescribed).
+inline FILE* UntoldEntry() { return reinterpret_cast<FILE*>(1); }
+inline bool IsUntold(int fd) {
+  return static_cast<unsigned>(fd) < kStreamTableSize &&
+         stream_table[fd].load(std::memory_order_relaxed) == UntoldEntry();
+}
+inline FILE* StreamOn(int fd) {
+  FILE* const entry = stream_table[fd].load(std::memory_order_relaxed);
+  return entry == UntoldEntry() ? nullptr : entry;
+}
+
 // Bit set: the last kStreamState of that stream was not "empty".
 extern uint8_t stream_reported[kStreamTableSize] __attribute__((visibility("hidden")));
 
@@ -51,17 +66,40 @@ void WillCloseStream(FILE* stream);
 void DidDupDescriptor(int from, int to);
 void DidCloseDescriptor(int fd);
 
-// kStreamState of every stream that holds something: before fork, exec and the end.
+// An open at `path` gave `fd`. True: what it is will be told before it is used. False: it must be
+// told at once.
+bool MayTellLater(int fd, const char* path);
+// Nothing is to be told of it any more. False: nothing was.
+bool DropUntold(int fd) IPCTRACE_COLD;
+
+// kStreamState of every stream that holds something, and all that is yet to be told: before fork,
+// exec and the end.
 void SampleStreams();
 
 // kStreamState of the stream on `fd`, if it holds something or last did: before the descriptor is
 // used past it.
 void ReportStream(int fd) IPCTRACE_COLD;
+IPCTRACE_INLINE bool HasEntry(int fd) {
+  return __builtin_expect(static_cast<unsigned>(fd) < kStreamTableSize, 1) &&
+         __builtin_expect(stream_table[fd].load(std::memory_order_relaxed) != nullptr, 0);
+}
 IPCTRACE_INLINE void BeforeRawUse(int fd) {
-  if (__builtin_expect(static_cast<unsigned>(fd) < kStreamTableSize, 1) &&
-      __builtin_expect(stream_table[fd].load(std::memory_order_relaxed) != nullptr, 0)) {
-    ReportStream(fd);
-  }
+  if (!HasEntry(fd)) return;
+  if (IsUntold(fd)) return TellDescriptor(fd);
+  ReportStream(fd);
+}
+// The same before a call that fails with ESPIPE on what has no position: only then is it told.
+IPCTRACE_INLINE void BeforePositionedUse(int fd) {
+  if (HasEntry(fd) && !IsUntold(fd)) ReportStream(fd);
+}
+template <typename T>
+IPCTRACE_INLINE T AfterPositionedUse(int fd, T result) {
+  if (__builtin_expect(result == -1, 0) && errno == ESPIPE) TellDescriptor(fd);
+  return result;
+}
+// The same before the number is closed, by close or dup2. Once it is, it may be given to others.
+IPCTRACE_INLINE void BeforeClose(int fd) {
+  if (HasEntry(fd) && !DropUntold(fd)) ReportStream(fd);
 }
 
 }  // namespace ipctrace

@@ -156,6 +156,7 @@ std::array<const char*, 3> FieldNames(Op op) {
     case Op::kUnlink:
     case Op::kMkfifo:
     case Op::kLibrary:
+    case Op::kDescribed:
       break;
   }
   return {nullptr, nullptr, nullptr};

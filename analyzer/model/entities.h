@@ -134,6 +134,7 @@ struct Object {
   ObjectKind kind = ObjectKind::kUnknown;
   uint64_t device = 0, inode = 0;
   uint32_t mode = 0;  // st_mode
+  bool described = true;  // false: it was opened, and what it is will be told when it is used
   std::string path;   // as opened; empty for what has no name
   Site born;          // process 0: it was there before the run, or came from outside
   // Somebody who is not traced may hold it too (inherited from outside the run, a named FIFO's

@@ -394,6 +394,9 @@ void Replay::Enter(Act& act) {
       // Its first word may come before the call returns, or after the process has ended.
       ++act.process->threads_to_come;
       return;
+    case Op::kDescribed:
+      for (const FdFact& fact : Facts(act)) WasDescribed(act, fact);
+      return;
     case Op::kStreamState:
       return StreamState(act);
     case Op::kThreadStart:
@@ -575,6 +578,7 @@ void Replay::Leave(Act& act) {
     case Op::kChildStart:
     case Op::kThreadStart:
     case Op::kOpenNumbers:
+    case Op::kDescribed:
     case Op::kStreamState:
     case Op::kClose:
     case Op::kCloseRange:

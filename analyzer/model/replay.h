@@ -50,6 +50,9 @@ class Replay {
                                               const Site& site);
   // The object a fact is about: a known one, or a new one.
   std::shared_ptr<Object> ObjectOf(const FdFact& fact, const Site& site);
+  void NameObject(Object& object, const std::string& path);
+  // What the descriptor is that was opened and not described.
+  void WasDescribed(const Act& act, const FdFact& fact);
   std::shared_ptr<Object> NewObject(ObjectKind kind, const Site& site);
   void Opened(Act& act);
   void Piped(Act& act);

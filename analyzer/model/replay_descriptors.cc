@@ -355,6 +355,25 @@ void Replay::MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uin
   queue->last_writer = act.process->id;
 }
 
+void Replay::NameObject(Object& object, const std::string& path) {
+  // Who opens /dev/fd/N gives a pipe no name by which others could find it.
+  if (object.path.empty() && object.kind != ObjectKind::kPipe) object.path = path;
+  if (object.kind == ObjectKind::kFifo) object.made_here |= m.MadeFifo(path);
+}
+
+void Replay::WasDescribed(const Act& act, const FdFact& fact) {
+  auto descriptor = act.process->Find(fact.fd);
+  if (descriptor == nullptr || descriptor->object()->described) return;
+  Description& description = *descriptor->description;
+  std::shared_ptr<Object> before = std::move(description.object);
+  TakeOut(&description, &before->descriptions);
+  description.object = ObjectOf(fact, before->born);
+  description.object->descriptions.push_back(&description);
+  NameObject(*description.object, before->path);
+  // The rules took it for a file.
+  if (description.object->IsPipe() && m.rules_ != nullptr) m.rules_->DidOpen(descriptor, act);
+}
+
 void Replay::Opened(Act& act) {
   if (act.failed()) return;
   int fd = act.op == Op::kDirOpen ? act.fd : static_cast<int>(act.result);
@@ -365,15 +384,17 @@ void Replay::Opened(Act& act) {
   for (const FdFact& each : Facts(act)) {
     if (each.fd == fd) fact = each;
   }
-  std::shared_ptr<Object> object = ObjectOf(fact, act.site());
+  std::shared_ptr<Object> object;
   const std::string* path = act.Blob(BlobTag::kPath);
-  // Who opens /dev/fd/N gives a pipe no name by which others could find it.
-  if (path != nullptr && object->path.empty() && object->kind != ObjectKind::kPipe) {
-    object->path = path->c_str();
+  if (act.op == Op::kOpen && act.Blob(BlobTag::kFds) == nullptr) {
+    // It will be described when it is used. Until then it is what is opened most.
+    object = NewObject((act.a & O_DIRECTORY) != 0 ? ObjectKind::kDirectory : ObjectKind::kFile,
+                       act.site());
+    object->described = false;
+  } else {
+    object = ObjectOf(fact, act.site());
   }
-  if (object->kind == ObjectKind::kFifo && path != nullptr) {
-    object->made_here |= m.MadeFifo(path->c_str());
-  }
+  if (path != nullptr) NameObject(*object, path->c_str());
   int flags = static_cast<int>(act.op == Op::kOpen ? act.a : act.b);
   int access = O_RDONLY;
   if (act.op == Op::kAnonymous) {

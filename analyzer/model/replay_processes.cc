@@ -263,7 +263,11 @@ void Replay::Hello(Act& act, uint32_t trace_id) {
     if (descriptor->from != nullptr) ++descriptor->from->usage.passed;
   }
   for (const FdFact& fact : facts) {
-    if (!process->table.contains(fact.fd)) Found(*process, fact, own);
+    if (process->table.contains(fact.fd)) {
+      WasDescribed(own, fact);
+    } else {
+      Found(*process, fact, own);
+    }
   }
   for (auto& [address, stream] : process->streams) stream->death = StreamDeath::kExec;
   process->streams.clear();

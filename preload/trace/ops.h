@@ -30,6 +30,9 @@ enum class Op : uint8_t {
   kThreadEnd,    // a thread ran to its end, exited or was cancelled. a=pthread_t
   kOpenNumbers,  // at the end of a process: which of the first 128 descriptor numbers
                  // are open. a, b=bit n%64 of word n/64 for number n
+  kDescribed,    // what an open gave that did not tell itself: fd, [Fds]. Comes before the first use
+                 // of the descriptor that is not a close, a question, or a call which fails on what
+                 // has no position; before a fork and an exec; and at the end
   kStreamState,  // what a FILE* holds while its descriptor is used past it, or at fork, exec, exit.
                  // fd, a=FILE*, b=read-ahead bytes, c=pending output bytes
 
@@ -62,7 +65,7 @@ enum class Op : uint8_t {
   kStreamSetbuf, // b=mode (_IOFBF...)
 
   // --- Births and deaths of descriptors -----------------------------------------------------------
-  kOpen,        // open and kin, mkstemp. a=flags, b=mode, result=fd, [Path], [Fds]
+  kOpen,        // open and kin, mkstemp. a=flags, b=mode, result=fd, [Path], [Fds] (kDescribed)
   kPipe,        // at return a=read fd, b=write fd, c=inode; at entry fd=flags of pipe2
   kSocket,      // a=domain, b=type with flags, c=protocol; result=fd, [Fds]
   kSocketpair,  // a=domain, b=type with flags; c=fd0 | fd1 << 32 at return, [Fds] (both)
