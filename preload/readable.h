@@ -8,6 +8,8 @@
 #include "preload/raw.h"
 #include "preload/recorder.h"
 
+extern "C" void* __curbrk;  // libc's: where the heap ends now
+
 namespace ipctrace {
 
 // Whether the eight bytes around `address` can be read. rt_sigprocmask reads its set before it
@@ -16,12 +18,20 @@ inline bool ProbeWord(uint64_t address) {
   return Raw(SYS_rt_sigprocmask, 0x7fff, static_cast<long>(address & ~uint64_t{7}), 0, 8) != -EFAULT;
 }
 
-// Whether `size` bytes can be read. What lies in the executable or on the stack needs no question.
+// Whether the bytes lie in a range that begins at `from`.
+inline bool LiesIn(uint64_t start, size_t size, uint64_t from, uint64_t bytes) {
+  return start - from < bytes && size <= bytes - (start - from);
+}
+
+// Whether `size` bytes can be read. What lies in the executable, on malloc's first heap, which grows by
+// sbrk, or on the stack needs no question.
 inline bool Readable(const void* pointer, size_t size) {
   const auto start = reinterpret_cast<uint64_t>(pointer);
   const auto here = reinterpret_cast<uint64_t>(&start);
-  if (start - session.image_start < session.image_bytes &&
-      start + size - session.image_start < session.image_bytes) {
+  if (LiesIn(start, size, session.image_start, session.image_bytes)) return true;
+  const auto heap_end = reinterpret_cast<uint64_t>(__curbrk);
+  if (heap_end > session.heap_start &&
+      LiesIn(start, size, session.heap_start, heap_end - session.heap_start)) {
     return true;
   }
   const uint64_t stack_end = ThisThread()->stack_end;

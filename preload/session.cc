@@ -128,6 +128,7 @@ IPCTRACE_START_CODE void Start(int, char**, char**) {
   char** const argv = reinterpret_cast<char**>(stack + 1);
   char** const environment = argv + argc + 1;
   session.stack_end = reinterpret_cast<uint64_t>(stack);
+  session.heap_start = static_cast<uint64_t>(Raw(SYS_brk, 0));
   FindExecutable();
   FindLibrary();
   const char* path = Variable(environment, kSessionVariable);

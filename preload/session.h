@@ -38,6 +38,7 @@ struct Session {
   uint64_t stack_end;    // the main thread's first frame
   uint64_t image_start;  // the executable as it is mapped
   uint64_t image_bytes;
+  uint64_t heap_start;   // where the heap begins, which ends at sbrk(0)
   uint64_t options;      // SessionOptions
   uint16_t ports[kMostPayloadPorts];  // header->payload_ports
   int32_t pid;

@@ -174,8 +174,8 @@ IPCTRACE_START_CODE void SampleStreams() {
   if (session.chunks == nullptr) return;
   const int top = stream_top.load(std::memory_order_relaxed);
   if (session.untold) {
+    session.untold = false;  // first: another thread may open something meanwhile
     TellAll();
-    session.untold = false;
   }
   for (int fd = 0; fd <= top; ++fd) {
     FILE* const stream = StreamOn(fd);

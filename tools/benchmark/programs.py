@@ -55,12 +55,14 @@ class Server:
             if time.monotonic() > end or self.process.poll() is not None:
                 raise RuntimeError(f"{command} does not start")
             time.sleep(0.05)
-        self.pids = descendants(self.process.pid)[1 if traced else 0:]
+        self.traced = traced
 
     def cost(self, load):
-        before = cpu_of(self.pids)
+        # Found anew: it may be ready before its workers are there.
+        pids = descendants(self.process.pid)[1 if self.traced else 0:]
+        before = cpu_of(pids)
         requests = load()
-        return (cpu_of(self.pids) - before) / requests
+        return (cpu_of(pids) - before) / requests
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
