@@ -140,7 +140,7 @@ IPCTRACE_START_CODE bool TakeChunk(ThreadState* thread) {
     break;
   }
   char* const memory = session.chunks + uint64_t{chunk} * kChunkSize;
-  if (lap == 1 && chunk >= session.populated) {
+  if (lap == 1 && chunk >= session.populated && chunk >= header->populated.load()) {
     // It has no pages yet. Old kernels know no MADV_POPULATE_WRITE: EINVAL; whatever else goes wrong
     // is a full disk, on which a plain store would be our death.
     constexpr int kPopulateWrite = 23;

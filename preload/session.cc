@@ -109,7 +109,6 @@ IPCTRACE_START_CODE bool MapSession(const char* path) {
   memcpy(session.path, path, length + 1);
   session.header = header;
   session.chunk_count = header->chunk_count;
-  session.populated = header->populated;
   session.ring = reinterpret_cast<std::atomic<uint64_t>*>(memory + header->header_bytes);
   session.tsc = header->clock == ClockKind::kTsc;
   session.options = header->options;

@@ -32,7 +32,7 @@ struct Session {
 
   SessionHeader* header;
   uint64_t clock_end;    // the last time that could be read (restraint.h); 0: it still can
-  uint32_t populated;    // chunks that are known to have their memory
+  uint32_t populated;    // chunks before this one have their memory, as far as was found here
   uint32_t chunk_count;  // header->chunk_count, which the program may overwrite
   std::atomic<uint64_t>* ring;
   uint64_t stack_end;    // the main thread's first frame

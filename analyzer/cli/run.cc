@@ -185,12 +185,14 @@ class Run {
   // Hands on what has come, and sleeps until there may be more (or the program ended). Returns
   // whether everything that can be known now is known.
   bool Step() {
-    const absl::Duration pause = session_->Step(&tracing_);
-    if (!ended_)
-      Reap(pause == absl::ZeroDuration() ? 0 : WaitMilliseconds(pause));
-    else if (pause > absl::ZeroDuration())
-      absl::SleepFor(std::min(pause, absl::Milliseconds(20)));
-    return pause > absl::ZeroDuration();
+    if (ended_ && pause_ > absl::ZeroDuration())
+      absl::SleepFor(std::min(pause_, absl::Milliseconds(20)));
+    pause_ = session_->Step(&tracing_);
+    if (!ended_) {
+      Reap(pause_ == absl::ZeroDuration() ? 0 : WaitMilliseconds(pause_));
+      if (ended_) pause_ = absl::ZeroDuration();  // what came meanwhile is looked at now
+    }
+    return pause_ > absl::ZeroDuration();
   }
 
   static int WaitMilliseconds(absl::Duration pause) {
@@ -288,6 +290,7 @@ class Run {
   pid_t pid_ = 0;
   int process_fd_ = -1;
   bool ended_ = false;
+  absl::Duration pause_ = absl::ZeroDuration();  // before the next look
   int wait_status_ = 0;
   bool said_it_hangs_ = false, left_behind_hang_ = false;
 };

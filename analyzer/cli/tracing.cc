@@ -126,9 +126,10 @@ void ChoosePayload(const Options& options, SessionConfig* config) {
 
 Tracing::Tracing(const Options& options)
     : options_(options),
-      store_(&stacks_, &RegisteredRules()),
-      analysis_(&stacks_, &store_,
-                [&](std::string_view id) { return Enabled(options_.checks, id); }) {}
+      store_(*new FindingStore(&stacks_, &RegisteredRules())),
+      analysis_(*new Analysis(&stacks_, &store_, [&](std::string_view id) {
+        return Enabled(options_.checks, id);
+      })) {}
 
 absl::Status Tracing::Open() {
   std::vector<std::string_view> ids;

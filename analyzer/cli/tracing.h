@@ -62,9 +62,10 @@ class Tracing : public EventSink {
 
  private:
   const Options options_;
-  Stacks stacks_;
-  FindingStore store_;
-  Analysis analysis_;
+  // Never taken apart: there is one for a process, which then ends, and it may hold a lot.
+  Stacks& stacks_ = *new Stacks;
+  FindingStore& store_;
+  Analysis& analysis_;
   std::unique_ptr<EventLogWriter> log_;
   ReportFile file_;
 };

@@ -40,26 +40,29 @@ uint32_t LoadHead(const Record* record) { return record->head.load(std::memory_o
 
 }  // namespace
 
-TraceClock::TraceClock(ClockKind kind) : kind_(kind), origin_(0), nanos_per_tick_(1) {
-  if (kind == ClockKind::kTsc) {
-    uint64_t ns0 = MonotonicNs(), ticks0 = __rdtsc(), ns1;
-    do {
-      ns1 = MonotonicNs();
-    } while (ns1 - ns0 < 1'000'000);
-    nanos_per_tick_ = static_cast<double>(ns1 - ns0) / static_cast<double>(__rdtsc() - ticks0);
-  }
-  origin_ = Ticks();
+TraceClock::TraceClock(ClockKind kind)
+    : kind_(kind), began_ns_(MonotonicNs()), origin_(Ticks()) {}
+
+void TraceClock::Calibrate() const {
+  nanos_per_tick_ = 1;
+  if (kind_ != ClockKind::kTsc) return;
+  uint64_t now;
+  do {
+    now = MonotonicNs();
+  } while (now - began_ns_ < 1'000'000);
+  nanos_per_tick_ =
+      static_cast<double>(now - began_ns_) / static_cast<double>(__rdtsc() - origin_);
 }
 
 uint64_t TraceClock::Ticks() const { return kind_ == ClockKind::kTsc ? __rdtsc() : MonotonicNs(); }
 
 Nanos TraceClock::ToNanos(uint64_t ticks) const {
   return static_cast<Nanos>(static_cast<double>(static_cast<int64_t>(ticks - origin_)) *
-                            nanos_per_tick_);
+                            NanosPerTick());
 }
 
 uint64_t TraceClock::FromNanos(Nanos nanos) const {
-  return static_cast<uint64_t>(static_cast<double>(nanos) / nanos_per_tick_);
+  return static_cast<uint64_t>(static_cast<double>(nanos) / NanosPerTick());
 }
 
 Follower::Follower(SessionHeader* header, int fd, const TraceClock* clock)
@@ -70,10 +73,7 @@ Follower::Follower(SessionHeader* header, int fd, const TraceClock* clock)
       ring_(SessionRing(header)),
       first_chunk_(SessionChunk(header, 0)),
       freed_(header->freed.load(std::memory_order_relaxed)),
-      fresh_(static_cast<uint32_t>(header->freed.load(std::memory_order_relaxed))) {
-  margin_ = clock_->FromNanos(kMargin);
-  patience_ = clock_->FromNanos(kPatience);
-}
+      fresh_(static_cast<uint32_t>(header->freed.load(std::memory_order_relaxed))) {}
 
 Follower::~Follower() = default;
 
@@ -84,6 +84,13 @@ bool Follower::IsIntact() {
             header_->freed.load(std::memory_order_relaxed) != freed_;
   if (broken_) header_->analyzer_state.store(static_cast<uint32_t>(AnalyzerState::kGone));
   return !broken_;
+}
+
+// Not before it is needed: the clock would have to wait, and the program has yet to be started.
+void Follower::LearnRate() {
+  if (patience_ != 0) return;
+  margin_ = clock_->FromNanos(kMargin);
+  patience_ = clock_->FromNanos(kPatience);
 }
 
 // Finds the chunks that threads have taken since the last look, and whose they are.
@@ -398,6 +405,7 @@ void Follower::AddChunks() {
 }
 
 size_t Follower::Merge(EventSink* sink, bool drain) {
+  LearnRate();
   uint64_t now = clock_->Ticks();
   uint64_t bound = drain ? kNever : now - margin_;
   draining_ = drain;
@@ -457,6 +465,8 @@ size_t Follower::Merge(EventSink* sink, bool drain) {
 }
 
 size_t Follower::Poll(EventSink* sink) {
+  const bool began = taken_ > 0 || header_->claimed.load(std::memory_order_relaxed) > 0;
+  if (!began && deaths_.empty() && IsIntact()) return 0;
   size_t count = Merge(sink, false);
   AddChunks();
   if (clock_->Ticks() - looked_for_dead_ > patience_) FreeDead();
@@ -488,6 +498,7 @@ void Follower::FreeDead() {
 }
 
 void Follower::DidDie(uint32_t process, int32_t pid, int status) {
+  LearnRate();
   TakeChunks();
   if (auto streams = of_pid_.find(pid); streams != of_pid_.end()) {
     // An exec'ed image has another id in the trace, but the same pid.

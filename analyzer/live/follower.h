@@ -28,16 +28,25 @@ namespace ipctrace {
 // The clock that the traced processes read, as nanoseconds since the session began.
 class TraceClock {
  public:
-  // Calibrates, which takes about a millisecond for kTsc.
+  // The rate of kTsc is measured from here to the first conversion, which waits until this was a
+  // millisecond ago.
   explicit TraceClock(ClockKind kind);
+  ClockKind kind() const { return kind_; }
   uint64_t Ticks() const;
   Nanos ToNanos(uint64_t ticks) const;
   uint64_t FromNanos(Nanos nanos) const;
 
  private:
-  ClockKind kind_;
-  uint64_t origin_;
-  double nanos_per_tick_;
+  double NanosPerTick() const {
+    if (nanos_per_tick_ == 0) Calibrate();
+    return nanos_per_tick_;
+  }
+  void Calibrate() const;
+
+  const ClockKind kind_;
+  const uint64_t began_ns_;  // CLOCK_MONOTONIC, when it was origin_
+  const uint64_t origin_;
+  mutable double nanos_per_tick_ = 0;  // 0: not known yet
 };
 
 class Follower {
@@ -100,6 +109,7 @@ class Follower {
     int status;
   };
 
+  void LearnRate();
   void TakeChunks();
   bool TakeChunk(uint64_t ticket);
   void Began(uint32_t process, int32_t pid);
@@ -160,8 +170,7 @@ class Follower {
   absl::flat_hash_map<int32_t, uint32_t> images_;  // pid -> its latest process id
   uint64_t looked_for_dead_ = 0;                   // ticks
   bool draining_ = false;
-  uint64_t margin_;
-  uint64_t patience_;
+  uint64_t margin_ = 0, patience_ = 0;  // ticks; 0 until LearnRate
   Event event_;  // reused
 };
 

@@ -41,6 +41,8 @@ constexpr Nanos kRest = 60'000'000;
 // fewer there are, the sooner a writer comes back to memory that is mapped and in its cache; where
 // they are not enough the follower adds more.
 constexpr uint32_t kStock = 192;
+// How many of them have their pages when the program starts: many programs need no more.
+constexpr uint32_t kReady = 16;
 
 }  // namespace
 
@@ -76,6 +78,10 @@ struct LiveSession::Impl {
   std::optional<BytesMoved> moved_before = BytesMoved();
   std::optional<BytesMoved> moved;
 
+  char* chunks = nullptr;  // the first one
+  uint64_t populated = 0;  // chunks whose pages were made
+  bool may_populate = true;
+
   ~Impl() {
     follower.reset();
     for (auto& [pid, known] : living) close(known.pidfd);
@@ -86,6 +92,22 @@ struct LiveSession::Impl {
       munmap(header, header_bytes);
     }
     if (!path.empty()) unlink(path.c_str());
+  }
+
+  // Makes the pages of chunks come into being in the analyzer's time, before writers take them: as
+  // many again as were taken. Where that fails (a full disk, an old kernel) they will do so, or
+  // not, when a writer takes them.
+  void Populate() {
+    const uint64_t taken = header->claimed.load(std::memory_order_relaxed);
+    const uint64_t wanted = taken < kStock ? std::min<uint64_t>(kReady + 2 * taken, kStock) : kStock;
+    if (wanted <= populated || !may_populate) return;
+    if (madvise(chunks + populated * kChunkSize, (wanted - populated) * kChunkSize,
+                MADV_POPULATE_WRITE) != 0) {
+      may_populate = false;
+      return;
+    }
+    populated = wanted;
+    header->populated.store(static_cast<uint32_t>(populated), std::memory_order_release);
   }
 
   Nanos Now() const { return clock->ToNanos(clock->Ticks()); }
@@ -171,19 +193,18 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
       setrlimit(resource, &limit);
     }
   }
+  // First of all: its rate will be known the sooner.
+  impl->clock = std::make_unique<TraceClock>(ChooseClock());
   std::string error;
   size_t bytes = config.bytes == 0 ? kDefaultSessionSize : config.bytes;
-  impl->header = CreateSession(path, bytes, ChooseClock(), &error, kStock);
+  impl->header = CreateSession(path, bytes, impl->clock->kind(), &error, kStock);
   if (impl->header != nullptr) impl->header_bytes = impl->header->file_bytes;
   if (impl->header == nullptr) {
     return absl::ResourceExhaustedError(absl::StrCat("The trace cannot be set up: ", error, "."));
   }
   impl->path = path;
-  // Their pages come into being here, in the analyzer's time. Where that fails (a full disk, an old
-  // kernel) they will do so, or not, when a writer takes them.
-  if (madvise(SessionChunk(impl->header, 0), size_t{kStock} * kChunkSize, MADV_POPULATE_WRITE) == 0) {
-    impl->header->populated = kStock;
-  }
+  impl->chunks = reinterpret_cast<char*>(SessionChunk(impl->header, 0));
+  impl->Populate();
   impl->header->options = config.options;
   std::copy(config.payload_ports.begin(), config.payload_ports.end(), impl->header->payload_ports);
   impl->header->first_pid = config.first_pid;
@@ -194,7 +215,6 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
     return absl::ResourceExhaustedError(
         absl::StrCat("The trace cannot be read: ", strerror(errno), "."));
   }
-  impl->clock = std::make_unique<TraceClock>(impl->header->clock);
   impl->follower = std::make_unique<Follower>(impl->header, impl->fd, impl->clock.get());
   impl->follower->on_process = [raw = impl.get()](uint32_t process, int32_t pid) {
     raw->DidAppear(process, pid);
@@ -207,6 +227,7 @@ absl::Duration LiveSession::Step(EventSink* sink) {
   Impl& self = *impl_;
   self.Announce(sink);
   self.header->heartbeat.fetch_add(1, std::memory_order_relaxed);
+  self.Populate();
   size_t count = self.follower->Poll(sink);
   epoll_event gone[64];
   int deaths = epoll_wait(self.epoll, gone, 64, 0);
@@ -300,6 +321,7 @@ std::vector<std::vector<uint32_t>> Components(const Deadlock& deadlock) {
 
 bool LiveSession::CheckDeadlock(const Model& model, EventSink* sink) {
   Impl& self = *impl_;
+  if (!self.heard) return false;
   Nanos now = self.Now();
   if (now - self.checked_at < kCheckPeriod) return false;
   self.checked_at = now;

@@ -77,7 +77,7 @@ struct SessionHeader {
   int32_t analyzer_pid;
   uint64_t options;
   int32_t first_pid;  // bare form: the process that started the session; 0 under `ipctrace run`
-  uint32_t populated;  // chunks before this one are known to have their memory
+  std::atomic<uint32_t> populated;  // chunks before this one are known to have their memory
   uint16_t payload_ports[kMostPayloadPorts];  // at one end or the other; all 0: any socket
   // Set by the traced process that first makes a FIFO or finds one; see kDescribed in ops.h.
   std::atomic<uint32_t> fifos;
