@@ -41,9 +41,16 @@ std::string WithoutSuffix(const char* name) {
 
 struct Symbol {
   uint64_t address, size;
-  std::string name;
+  const char* name;  // in the file's memory
   bool global;
 };
+
+// Of the names of one address the shortest global one: read, not __libc_read.
+bool IsBetter(const Symbol& a, const Symbol& b) {
+  if (a.global != b.global) return a.global;
+  const std::string_view x = a.name, y = b.name;
+  return x.size() != y.size() ? x.size() < y.size() : x < y;
+}
 
 struct Range {
   uint64_t low, high;
@@ -207,13 +214,8 @@ struct Symbolizer::Impl {
     if (!OpenElf()) return;
     LoadSymbolsOf(elf);
     LoadSymbolsOf(DebugElf());
-    // Of the names of one address the shortest global one: read, not __libc_read.
-    std::sort(symbols.begin(), symbols.end(), [](const Symbol& a, const Symbol& b) {
-      if (a.address != b.address) return a.address < b.address;
-      if (a.global != b.global) return a.global;
-      if (a.name.size() != b.name.size()) return a.name.size() < b.name.size();
-      return a.name < b.name;
-    });
+    std::sort(symbols.begin(), symbols.end(),
+              [](const Symbol& a, const Symbol& b) { return a.address < b.address; });
   }
 
   std::string SymbolAt(uint64_t address) {
@@ -221,14 +223,14 @@ struct Symbolizer::Impl {
     auto it = std::upper_bound(symbols.begin(), symbols.end(), address,
                                [](uint64_t a, const Symbol& s) { return a < s.address; });
     if (it == symbols.begin()) return "";
-    --it;
-    const uint64_t start = it->address;
-    while (it != symbols.begin() && std::prev(it)->address == start) --it;
-    for (; it != symbols.end() && it->address == start; ++it) {
-      if (address - start < it->size || it->size == 0)
-        return Demangle(WithoutSuffix(it->name.c_str()).c_str());
+    const uint64_t start = std::prev(it)->address;
+    const Symbol* best = nullptr;
+    while (it != symbols.begin() && std::prev(it)->address == start) {
+      --it;
+      const bool holds = address - start < it->size || it->size == 0;
+      if (holds && (best == nullptr || IsBetter(*it, *best))) best = &*it;
     }
-    return "";
+    return best == nullptr ? "" : Demangle(WithoutSuffix(best->name).c_str());
   }
 
   void LoadLines() {
