@@ -148,10 +148,16 @@ class DebugFile {
 }  // namespace
 
 struct Symbolizer::Impl {
+  struct Function {
+    uint64_t low, high;
+    Dwarf_Die die;
+  };
   struct Unit {
     Dwarf_Die lines;  // the skeleton, where the rest is in a .dwo file
     Dwarf_Die scopes;
     std::string directory;
+    bool functions_loaded = false;
+    std::vector<Function> functions;  // by address
   };
 
   std::shared_ptr<const ElfImage> image;
@@ -248,7 +254,7 @@ struct Symbolizer::Impl {
     uint8_t type = 0;
     while (dwarf_get_units(dwarf, cu, &cu, nullptr, &type, &die, &split) == 0) {
       if (type != DW_UT_compile && type != DW_UT_skeleton) continue;
-      Unit unit{die, die, ""};
+      Unit unit{die, die, "", false, {}};
       if (type == DW_UT_skeleton && split.addr != nullptr) unit.scopes = split;
       Dwarf_Attribute attribute;
       const char* directory =
@@ -330,6 +336,49 @@ struct Symbolizer::Impl {
     return name == nullptr ? "" : name;
   }
 
+  // The functions of a unit, found once: dwarf_getscopes goes through all of them for each address.
+  static void LoadFunctions(Unit* unit) {
+    if (unit->functions_loaded) return;
+    unit->functions_loaded = true;
+    AddFunctions(unit->scopes, unit);
+    std::sort(unit->functions.begin(), unit->functions.end(),
+              [](const Function& a, const Function& b) { return a.low < b.low; });
+  }
+
+  static void AddFunctions(Dwarf_Die parent, Unit* unit) {
+    Dwarf_Die die;
+    for (int more = dwarf_child(&parent, &die); more == 0; more = dwarf_siblingof(&die, &die)) {
+      const int tag = dwarf_tag(&die);
+      if (tag == DW_TAG_namespace) AddFunctions(die, unit);
+      if (tag != DW_TAG_subprogram) continue;
+      Dwarf_Addr base = 0, low = 0, high = 0;
+      for (ptrdiff_t at = 0; (at = dwarf_ranges(&die, at, &base, &low, &high)) > 0;) {
+        if (low < high) unit->functions.push_back({low, high, die});
+      }
+    }
+  }
+
+  // The function at the address and the entries inside it that the address is in: blocks and
+  // functions that were inlined. The innermost comes last.
+  static std::vector<Dwarf_Die> ScopesAt(Unit* unit, uint64_t address) {
+    LoadFunctions(unit);
+    std::vector<Dwarf_Die> scopes;
+    auto it = std::upper_bound(unit->functions.begin(), unit->functions.end(), address,
+                               [](uint64_t a, const Function& f) { return a < f.low; });
+    if (it == unit->functions.begin() || address >= (--it)->high) return scopes;
+    scopes.push_back(it->die);
+    Dwarf_Die die;
+    for (int more = dwarf_child(&scopes.back(), &die); more == 0;) {
+      if (dwarf_haspc(&die, address) > 0) {
+        scopes.push_back(die);
+        more = dwarf_child(&scopes.back(), &die);
+      } else {
+        more = dwarf_siblingof(&die, &die);
+      }
+    }
+    return scopes;
+  }
+
   // The frames from debug information; empty where there is none for the address.
   std::vector<Frame> FromDebugInformation(uint64_t address) {
     std::vector<Frame> frames;
@@ -338,34 +387,25 @@ struct Symbolizer::Impl {
     Frame next;
     SetLine(*unit, address, &next);
 
-    Dwarf_Die* inner = nullptr;
-    const int depth = dwarf_getscopes(&unit->scopes, address, &inner);
-    if (depth > 0) {
-      // dwarf_getscopes follows an inlined function to where it is written; the enclosing entries
-      // of the code itself are what dwarf_getscopes_die gives.
-      Dwarf_Die* scopes = nullptr;
-      const int count = dwarf_getscopes_die(&inner[0], &scopes);
-      for (int i = 0; i < count; ++i) {
-        const int tag = dwarf_tag(&scopes[i]);
-        if (tag != DW_TAG_subprogram && tag != DW_TAG_inlined_subroutine) continue;
-        next.function = FunctionName(&scopes[i]);
-        frames.push_back(next);
-        if (tag == DW_TAG_subprogram) break;
-        next = Frame();
-        Dwarf_Attribute attribute;
-        Dwarf_Word file = 0, line = 0;
-        dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_file, &attribute), &file);
-        dwarf_formudata(dwarf_attr(&scopes[i], DW_AT_call_line, &attribute), &line);
-        next.line = static_cast<int>(line);
-        Dwarf_Files* files = nullptr;
-        size_t n = 0;
-        if (dwarf_getsrcfiles(&unit->lines, &files, &n) == 0 && file < n) {
-          SetFile(*unit, dwarf_filesrc(files, file, nullptr, nullptr), &next);
-        }
+    std::vector<Dwarf_Die> scopes = ScopesAt(unit, address);
+    for (auto scope = scopes.rbegin(); scope != scopes.rend(); ++scope) {
+      const int tag = dwarf_tag(&*scope);
+      if (tag != DW_TAG_subprogram && tag != DW_TAG_inlined_subroutine) continue;
+      next.function = FunctionName(&*scope);
+      frames.push_back(next);
+      if (tag == DW_TAG_subprogram) break;
+      next = Frame();
+      Dwarf_Attribute attribute;
+      Dwarf_Word file = 0, line = 0;
+      dwarf_formudata(dwarf_attr(&*scope, DW_AT_call_file, &attribute), &file);
+      dwarf_formudata(dwarf_attr(&*scope, DW_AT_call_line, &attribute), &line);
+      next.line = static_cast<int>(line);
+      Dwarf_Files* files = nullptr;
+      size_t n = 0;
+      if (dwarf_getsrcfiles(&unit->lines, &files, &n) == 0 && file < n) {
+        SetFile(*unit, dwarf_filesrc(files, file, nullptr, nullptr), &next);
       }
-      free(scopes);
     }
-    free(inner);
     if (frames.empty() && next.line != 0) frames.push_back(next);
     return frames;
   }
