@@ -385,13 +385,13 @@ class Show : public EventSink {
 
   void PrintJson(const Event& enter, const Event& whole, const Blobs& blobs, bool returned) {
     Json stack = Json::array();
-    for (const Frame& frame : stacks_.Frames(whole.stack)) {
+    for (const auto& frame : stacks_.Frames(whole.stack)) {
       Json entry = Json::object();
-      if (frame.line != 0) entry = {{"file", frame.file}, {"line", frame.line}};
-      if (!frame.function.empty()) entry["function"] = frame.function;
-      if (frame.line == 0) {
-        entry["module"] = frame.module;
-        entry["offset"] = frame.offset;
+      if (frame->line != 0) entry = {{"file", frame->file}, {"line", frame->line}};
+      if (!frame->function.empty()) entry["function"] = frame->function;
+      if (frame->line == 0) {
+        entry["module"] = frame->module;
+        entry["offset"] = frame->offset;
       }
       stack.push_back(std::move(entry));
     }

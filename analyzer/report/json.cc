@@ -34,7 +34,7 @@ void AddSite(const ReportSite& site, Json* json) {
   if (!site.call.empty()) (*json)["call"] = site.call;
   if (site.pid != 0) (*json)["time_ns"] = site.time;
   Json stack = Json::array();
-  for (const Frame& frame : site.stack) stack.push_back(FrameJson(frame));
+  for (const auto& frame : site.stack) stack.push_back(FrameJson(*frame));
   (*json)["stack"] = std::move(stack);
 }
 

@@ -21,9 +21,7 @@ ReportSite MakeSite(const Site& site, const Model& model, Stacks* stacks) {
   if (site.call != Call::fact_none) result.call = NameOf(site.call);
   result.time = site.time;
   result.stack = stacks->Frames(site.stack);
-  if (const Frame* place = stacks->Place(site.stack)) {
-    result.place = static_cast<int>(place - stacks->Frames(site.stack).data());
-  }
+  result.place = stacks->PlaceIndex(site.stack);
   return result;
 }
 

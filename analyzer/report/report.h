@@ -38,10 +38,12 @@ struct ReportSite {
   std::string process;       // name of the program
   std::string call;          // of libc; empty: none
   Nanos time = 0;
-  std::vector<Frame> stack;  // innermost first
-  int place = -1;            // index in `stack` of the frame to point at; -1: none
+  FrameList stack;
+  int place = -1;  // index in `stack` of the frame to point at; -1: none
 
-  const Frame* Place() const { return place < 0 ? nullptr : &stack[static_cast<size_t>(place)]; }
+  const Frame* Place() const {
+    return place < 0 ? nullptr : stack[static_cast<size_t>(place)].get();
+  }
 };
 
 struct ReportStep {

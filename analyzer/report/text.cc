@@ -86,8 +86,8 @@ class TextWriter {
     if (site.place >= 0) {
       size_t callers = 0;
       for (size_t i = static_cast<size_t>(site.place) + 1; i < site.stack.size(); ++i) {
-        if (!site.stack[i].user || ++callers > kMaxCallers) continue;
-        Line("    " + Dim("called from " + EscapeTerminal(PlaceAndFunction(&site.stack[i]))));
+        if (!site.stack[i]->user || ++callers > kMaxCallers) continue;
+        Line("    " + Dim("called from " + EscapeTerminal(PlaceAndFunction(site.stack[i].get()))));
       }
       WriteSource(*site.Place());
     }

@@ -38,7 +38,7 @@ ReportSite MakeSite(int32_t pid, Nanos time, int line) {
   site.process = "prog";
   site.call = "read";
   site.time = time;
-  site.stack = {MakeFrame("main", line)};
+  site.stack = {std::make_shared<const Frame>(MakeFrame("main", line))};
   site.place = 0;
   return site;
 }
@@ -61,7 +61,8 @@ Report Sample() {
   error.fix = "close fd 4 in the parent after fork";
   error.fingerprint = "0123456789abcdef";
   error.site = MakeSite(12, 1'234'567, 12);
-  error.site.stack.push_back(MakeFrame("pull(int, std::vector<int>)", 9));
+  error.site.stack.push_back(
+      std::make_shared<const Frame>(MakeFrame("pull(int, std::vector<int>)", 9)));
   error.story = {{"prog[12] made the pipe: fd 3 and fd 4", MakeSite(12, 103'000, 6)},
                  {"forked, and both had the pipe", MakeSite(12, 12'000'000'000, 7)},
                  {"a step of nobody", {}}};
@@ -74,7 +75,9 @@ Report Sample() {
   warning.message = "descriptors pile up";
   warning.fingerprint = "1123456789abcdef";
   warning.site = MakeSite(13, 2'000'000, 0);
-  warning.site.stack[0].file.clear();
+  Frame nameless = MakeFrame("main", 0);
+  nameless.file.clear();
+  warning.site.stack = {std::make_shared<const Frame>(nameless)};
   report.findings.push_back(warning);
 
   ReportFinding note;
@@ -95,7 +98,11 @@ Report Hostile() {
     finding.message = finding.fix = evil;
     finding.site.process = evil;
     finding.picture = {evil};
-    for (Frame& frame : finding.site.stack) frame.file = frame.function = frame.module = evil;
+    for (auto& frame : finding.site.stack) {
+      Frame named = *frame;
+      named.file = named.function = named.module = evil;
+      frame = std::make_shared<const Frame>(named);
+    }
     for (ReportStep& step : finding.story) step.message = step.site.process = evil;
   }
   for (ReportProcess& process : report.processes) process.name = evil;

@@ -94,7 +94,7 @@ struct Stacks::Impl {
   struct File {
     std::shared_ptr<const ElfImage> image;
     std::unique_ptr<Symbolizer> symbolizer;
-    absl::flat_hash_map<uint64_t, std::vector<Frame>> frames;  // by link-time address
+    absl::flat_hash_map<uint64_t, FrameList> frames;  // by link-time address
   };
 
   struct Stack {
@@ -103,12 +103,15 @@ struct Stacks::Impl {
     std::vector<uint64_t> calls;  // afterwards
     bool unwound = false;
     uint64_t sp = 0;  // where it was taken: deeper in a recursion it is another
-    std::unique_ptr<std::vector<Frame>> frames;
-    size_t place = 0;
+    bool named = false;
+    uint32_t place = 0;
+    FrameList frames;
   };
 
   absl::flat_hash_map<FileKey, std::shared_ptr<const ElfImage>> images;
   absl::flat_hash_map<const ElfImage*, std::unique_ptr<File>> files;
+  // What is outside of them: (path, whether it is the program, link-time address).
+  absl::flat_hash_map<std::tuple<std::string, bool, uint64_t>, FrameList> unreadable;
   absl::flat_hash_map<uint32_t, std::shared_ptr<const ModuleMap>> processes;
   absl::node_hash_map<uint32_t, Stack> stacks;
   std::vector<uint32_t> pending;
@@ -131,58 +134,66 @@ struct Stacks::Impl {
     std::string().swap(stack->blob);
   }
 
-  const std::vector<Frame>& FramesAt(const Module& module, uint64_t call) {
-    static const std::vector<Frame>* const kUnknown = new std::vector<Frame>(1);
-    const uint64_t address = call - module.bias;
-    if (module.image == nullptr) return *kUnknown;
-    std::unique_ptr<File>& file = files[module.image.get()];
-    const bool system = IsSystemModule(module);
+  // `module` is null for an address in none.
+  const FrameList& FramesAt(const Module* module, uint64_t call) {
+    if (module == nullptr || module->image == nullptr) return UnreadableAt(module, call);
+    const uint64_t address = call - module->bias;
+    std::unique_ptr<File>& file = files[module->image.get()];
+    const bool system = IsSystemModule(*module);
     if (file == nullptr) {
       file = std::make_unique<File>();
-      file->image = module.image;
-      file->symbolizer = std::make_unique<Symbolizer>(module.image, !system);
+      file->image = module->image;
+      file->symbolizer = std::make_unique<Symbolizer>(module->image, !system);
     }
     auto [it, is_new] = file->frames.try_emplace(address);
     if (!is_new) return it->second;
-    it->second = file->symbolizer->Lookup(address);
-    for (Frame& frame : it->second) {
+    for (Frame& frame : file->symbolizer->Lookup(address)) {
+      frame.module = module->path;
+      frame.offset = address;
       frame.user = !system && !IsSystemHeader(frame.file) && !IsRuntimeFunction(frame.function);
+      it->second.push_back(std::make_shared<const Frame>(std::move(frame)));
     }
     return it->second;
+  }
+
+  const FrameList& UnreadableAt(const Module* module, uint64_t call) {
+    static const FrameList* const kNowhere = new FrameList{std::make_shared<const Frame>()};
+    if (module == nullptr) return *kNowhere;
+    const uint64_t address = call - module->bias;
+    FrameList& frames = unreadable[{module->path, module->executable, address}];
+    if (frames.empty()) {
+      Frame frame;
+      frame.module = module->path;
+      frame.offset = address;
+      frame.user = !IsSystemModule(*module);
+      frames.push_back(std::make_shared<const Frame>(std::move(frame)));
+    }
+    return frames;
   }
 
   Stack* Find(uint32_t id) {
     const auto it = stacks.find(id);
     if (it == stacks.end()) return nullptr;
     Stack& stack = it->second;
-    if (stack.frames != nullptr) return &stack;
+    if (stack.named) return &stack;
+    stack.named = true;
     UnwindStack(&stack);
-    stack.frames = std::make_unique<std::vector<Frame>>();
     for (const uint64_t call : stack.calls) {
-      const Module* module = stack.modules->Find(call);
-      if (module == nullptr) {
-        stack.frames->emplace_back().pc = call;
-        continue;
-      }
-      for (Frame frame : FramesAt(*module, call)) {
-        frame.pc = call;
-        frame.module = module->path;
-        frame.offset = call - module->bias;
-        if (module->image == nullptr) frame.user = !IsSystemModule(*module);
-        stack.frames->push_back(std::move(frame));
-      }
+      const FrameList& frames = FramesAt(stack.modules->Find(call), call);
+      stack.frames.insert(stack.frames.end(), frames.begin(), frames.end());
     }
-    stack.place = ChoosePlace(*stack.frames);
+    stack.frames.shrink_to_fit();
+    stack.place = ChoosePlace(stack.frames);
     return &stack;
   }
 
-  static size_t ChoosePlace(const std::vector<Frame>& frames) {
-    size_t place = 0;
-    while (place < frames.size() && !frames[place].user) ++place;
+  static uint32_t ChoosePlace(const FrameList& frames) {
+    uint32_t place = 0;
+    while (place < frames.size() && !frames[place]->user) ++place;
     if (place == frames.size()) return 0;
-    if (IsWrapperName(frames[place].function)) {
-      for (size_t caller = place + 1; caller < frames.size(); ++caller) {
-        if (frames[caller].user) return caller;
+    if (IsWrapperName(frames[place]->function)) {
+      for (uint32_t caller = place + 1; caller < frames.size(); ++caller) {
+        if (frames[caller]->user) return caller;
       }
     }
     return place;
@@ -222,15 +233,20 @@ void Stacks::Add(uint32_t id, uint32_t process, std::string_view blob) {
   impl_->pending.clear();
 }
 
-const std::vector<Frame>& Stacks::Frames(uint32_t id) {
-  static const std::vector<Frame>* const kNone = new std::vector<Frame>;
+const FrameList& Stacks::Frames(uint32_t id) {
+  static const FrameList* const kNone = new FrameList;
   const Impl::Stack* stack = impl_->Find(id);
-  return stack == nullptr ? *kNone : *stack->frames;
+  return stack == nullptr ? *kNone : stack->frames;
+}
+
+int Stacks::PlaceIndex(uint32_t id) {
+  const Impl::Stack* stack = impl_->Find(id);
+  return stack == nullptr || stack->frames.empty() ? -1 : static_cast<int>(stack->place);
 }
 
 const Frame* Stacks::Place(uint32_t id) {
   const Impl::Stack* stack = impl_->Find(id);
-  return stack == nullptr || stack->frames->empty() ? nullptr : &(*stack->frames)[stack->place];
+  return stack == nullptr || stack->frames.empty() ? nullptr : stack->frames[stack->place].get();
 }
 
 bool Stacks::SamePlace(uint32_t a, uint32_t b) {

@@ -11,15 +11,18 @@
 namespace ipctrace {
 
 struct Frame {
-  uint64_t pc = 0;        // the call's address: return address - 1
   std::string module;     // path of the ELF file; empty: unknown
-  uint64_t offset = 0;    // of pc in the module (link-time address)
+  uint64_t offset = 0;    // of the call (return address - 1) in the module: its link-time address
   std::string function;   // demangled; empty: unknown
   std::string file;       // as the debug information has it; empty: none
   std::string directory;  // where a relative `file` starts: the compiler's working directory
   int line = 0;
   bool user = false;  // the user's own code: not a system library's, not a header's inline of one
 };
+
+// Innermost first; inlined functions are frames of their own. Stacks that come by the same call
+// share its frame.
+using FrameList = std::vector<std::shared_ptr<const Frame>>;
 
 // Keeps copies of stacks and unwinds and symbolizes them when asked. Not thread-safe.
 class Stacks {
@@ -34,12 +37,13 @@ class Stacks {
   // A captured stack: `blob` is StackCopy and the bytes from its rsp upwards.
   void Add(uint32_t id, uint32_t process, std::string_view blob);
 
-  // Innermost first; inlined functions are frames of their own. Empty for an unknown id.
-  // The reference is valid until the next non-const call.
-  const std::vector<Frame>& Frames(uint32_t id);
+  // Empty for an unknown id. The reference is valid until the next non-const call.
+  const FrameList& Frames(uint32_t id);
   // The frame a report points at: the innermost of the user's own code, else the innermost. Null
-  // for an unknown id. Valid until the next non-const call.
+  // for an unknown id. Valid as long as this is.
   const Frame* Place(uint32_t id);
+  // Its index in Frames; -1 for an unknown id.
+  int PlaceIndex(uint32_t id);
   // Whether the places of both stacks are the same: the same code address in the same module, or
   // (a line may be compiled to several copies) the same line of the same function.
   bool SamePlace(uint32_t a, uint32_t b);

@@ -46,7 +46,9 @@ std::vector<Frame> FramesOf(const Capture& capture, size_t index = 0) {
   stacks.SetModules(1, capture.modules);
   if (index >= capture.stacks.size()) return {};
   stacks.Add(7, 1, capture.stacks[index]);
-  return stacks.Frames(7);
+  std::vector<Frame> frames;
+  for (const auto& frame : stacks.Frames(7)) frames.push_back(*frame);
+  return frames;
 }
 
 class NestedTest : public testing::TestWithParam<const char*> {};
