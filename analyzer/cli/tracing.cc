@@ -21,6 +21,8 @@
 namespace ipctrace {
 namespace {
 
+constexpr size_t kWriteBytes = 64 << 10;
+
 absl::Status WriteAll(int fd, std::string_view text) {
   while (!text.empty()) {
     const ssize_t written = write(fd, text.data(), text.size());
@@ -82,13 +84,20 @@ absl::Status ReportFile::Write(const Report& report) {
   WriteOptions how;
   how.color = WantsColor(options_.color, fd_);
   how.pages = &Pages();
-  const std::string text = format->write(report, how);
   // A device or a FIFO can neither be wound back nor cut.
   if (!name_.empty() && lseek(fd_, 0, SEEK_SET) == 0 && ftruncate(fd_, 0) != 0 && errno != EINVAL) {
     return absl::UnavailableError(
         absl::StrCat("cannot write the report ", name_, ": ", strerror(errno)));
   }
-  const absl::Status status = WriteAll(fd_, text);
+  absl::Status status;
+  std::string pending;  // a short report is written in one call
+  format->put(report, how, [&](std::string_view piece) {
+    pending += piece;
+    if (pending.size() < kWriteBytes) return;
+    if (status.ok()) status = WriteAll(fd_, pending);
+    pending.clear();
+  });
+  if (status.ok()) status = WriteAll(fd_, pending);
   if (status.ok()) return status;
   return absl::UnavailableError(absl::StrCat("cannot write the report", name_.empty() ? "" : " ",
                                              name_, ": ", status.message()));
@@ -127,9 +136,8 @@ void ChoosePayload(const Options& options, SessionConfig* config) {
 Tracing::Tracing(const Options& options)
     : options_(options),
       store_(*new FindingStore(&stacks_, &RegisteredRules())),
-      analysis_(*new Analysis(&stacks_, &store_, [&](std::string_view id) {
-        return Enabled(options_.checks, id);
-      })) {}
+      analysis_(*new Analysis(&stacks_, &store_,
+                              [&](std::string_view id) { return Enabled(options_.checks, id); })) {}
 
 absl::Status Tracing::Open() {
   std::vector<std::string_view> ids;

@@ -1,4 +1,5 @@
 // The JSON report, version 1 (README.md, "The JSON report"). Members are only ever added.
+#include <algorithm>
 #include <nlohmann/json.hpp>
 
 #include "analyzer/report/writers.h"
@@ -65,6 +66,12 @@ Json ExitJson(const Report& report) {
   return EndingJson(report.ending);
 }
 
+Json StepJson(const ReportStep& step) {
+  Json entry = {{"message", step.message}};
+  AddSite(step.site, &entry);
+  return entry;
+}
+
 Json FindingJson(const ReportFinding& finding) {
   Json json = {{"rule", finding.rule},
                {"severity", SeverityName(finding.severity)},
@@ -73,62 +80,101 @@ Json FindingJson(const ReportFinding& finding) {
                {"fix", finding.fix}};
   AddSite(finding.site, &json);
   Json story = Json::array();
-  for (const ReportStep& step : finding.story) {
-    Json entry = {{"message", step.message}};
-    AddSite(step.site, &entry);
-    story.push_back(std::move(entry));
-  }
+  for (const ReportStep& step : finding.story) story.push_back(StepJson(step));
   json["story"] = std::move(story);
   if (!finding.picture.empty()) json["picture"] = finding.picture;
   json["fingerprint"] = finding.fingerprint;
   return json;
 }
 
-}  // namespace
+Json ReportProcessJson(const ReportProcess& process) {
+  return {{"pid", process.pid},
+          {"ppid", process.ppid},
+          {"name", process.name},
+          {"argv", process.argv},
+          {"exit", EndingJson(process.ending)},
+          {"alive", process.ending.kind == Ending::kAlive},
+          {"traced", process.traced},
+          {"started_ns", process.started},
+          {"ended_ns", process.ended_at == 0 ? Json(nullptr) : Json(process.ended_at)}};
+}
 
-std::string WriteJson(const Report& report, const WriteOptions&) {
-  Json json = {{"version", 1}, {"program", report.argv}, {"exit", ExitJson(report)}};
-  json["findings"] = Json::array();
-  for (const ReportFinding& finding : report.findings)
-    json["findings"].push_back(FindingJson(finding));
-  json["processes"] = Json::array();
-  for (const ReportProcess& process : report.processes) {
-    json["processes"].push_back(
-        {{"pid", process.pid},
-         {"ppid", process.ppid},
-         {"name", process.name},
-         {"argv", process.argv},
-         {"exit", EndingJson(process.ending)},
-         {"alive", process.ending.kind == Ending::kAlive},
-         {"traced", process.traced},
-         {"started_ns", process.started},
-         {"ended_ns", process.ended_at == 0 ? Json(nullptr) : Json(process.ended_at)}});
-  }
+Json CoverageJson(const Report& report) {
   const Coverage& coverage = report.coverage;
-  json["coverage"] = {{"traced", coverage.heard},
-                      {"complete", report.complete()},
-                      {"calls", coverage.records},
-                      {"lost", coverage.lost},
-                      {"untraced_execs", coverage.untraced_execs},
-                      {"missed_births", coverage.missed_births},
-                      {"missed_deaths", coverage.missed_deaths},
-                      {"written_bytes", coverage.written},
-                      {"kernel_written_bytes", coverage.kernel_written},
-                      {"read_bytes", coverage.read},
-                      {"kernel_read_bytes", coverage.kernel_read},
-                      {"read_compared", coverage.written_known && coverage.read_known},
-                      {"holes", report.Holes()}};
-  if (!report.standing.empty()) {
-    json["standing"] = Json::array();
-    for (const ReportStep& step : report.standing) {
-      Json entry = {{"message", step.message}};
-      AddSite(step.site, &entry);
-      json["standing"].push_back(std::move(entry));
+  return {{"traced", coverage.heard},
+          {"complete", report.complete()},
+          {"calls", coverage.records},
+          {"lost", coverage.lost},
+          {"untraced_execs", coverage.untraced_execs},
+          {"missed_births", coverage.missed_births},
+          {"missed_deaths", coverage.missed_deaths},
+          {"written_bytes", coverage.written},
+          {"kernel_written_bytes", coverage.kernel_written},
+          {"read_bytes", coverage.read},
+          {"kernel_read_bytes", coverage.kernel_read},
+          {"read_compared", coverage.written_known && coverage.read_known},
+          {"holes", report.Holes()}};
+}
+
+// Puts an object's members as they are made: of a list with ten thousand entries, there is one at a
+// time.
+class ObjectWriter {
+ public:
+  explicit ObjectWriter(const Put& put) : put_(put) {}
+  void Add(std::string_view name, const Json& value) {
+    Begin(name);
+    PutIndented(value, 1);
+  }
+  template <typename Entry>
+  void AddList(std::string_view name, const std::vector<Entry>& list,
+               Json (*make)(const Entry& entry)) {
+    Begin(name);
+    put_("[");
+    for (const Entry& entry : list) {
+      put_(&entry == &list.front() ? "\n  " : ",\n  ");
+      PutIndented(make(entry), 2);
+    }
+    put_(list.empty() ? "]" : "\n ]");
+  }
+  void End() { put_(is_first_ ? "{}\n" : "\n}\n"); }
+
+ private:
+  void Begin(std::string_view name) {
+    put_(is_first_ ? "{\n \"" : ",\n \"");
+    put_(name);
+    put_("\": ");
+    is_first_ = false;
+  }
+  void PutIndented(const Json& value, size_t depth) {
+    // What is not UTF-8 (names and paths may be anything) becomes U+FFFD. A newline in a string is
+    // escaped: each of the text begins a line.
+    const std::string text = value.dump(1, ' ', false, Json::error_handler_t::replace);
+    const std::string indent(depth, ' ');
+    for (size_t at = 0; at < text.size();) {
+      const size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
+      put_(std::string_view(text).substr(at, end - at));
+      if (end < text.size()) put_(indent);
+      at = end;
     }
   }
-  if (!report.problems.empty()) json["problems"] = report.problems;
-  // What is not UTF-8 (names and paths may be anything) becomes U+FFFD.
-  return json.dump(1, ' ', false, Json::error_handler_t::replace) + "\n";
+
+  const Put& put_;
+  bool is_first_ = true;
+};
+
+}  // namespace
+
+void PutJson(const Report& report, const WriteOptions&, const Put& put) {
+  ObjectWriter json(put);
+  json.Add("version", 1);
+  json.Add("program", report.argv);
+  json.Add("exit", ExitJson(report));
+  json.AddList("findings", report.findings, FindingJson);
+  json.AddList("processes", report.processes, ReportProcessJson);
+  json.Add("coverage", CoverageJson(report));
+  if (!report.standing.empty()) json.AddList("standing", report.standing, StepJson);
+  if (!report.problems.empty()) json.Add("problems", report.problems);
+  json.End();
 }
 
 }  // namespace ipctrace

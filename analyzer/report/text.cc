@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "analyzer/report/escape.h"
@@ -18,15 +19,24 @@ constexpr size_t kMaxCallers = 6;
 constexpr size_t kMaxSteps = 40;  // of one story
 constexpr size_t kMaxStanding = 20;
 
+struct Source {
+  std::string file, directory, content;
+  std::vector<size_t> lines;  // where they start in `content`
+};
+
 class TextWriter {
  public:
-  TextWriter(const Report& report, bool color) : report_(report), color_(color) {}
+  TextWriter(const Report& report, bool color, const Put& put)
+      : report_(report), color_(color), put_(put) {}
 
-  std::string Write() {
-    for (const ReportFinding& finding : report_.findings) WriteFinding(finding);
+  void Write() {
+    for (const ReportFinding& finding : report_.findings) {
+      WriteFinding(finding);
+      put_(std::exchange(out_, {}));
+    }
     WriteStanding();
     WriteSummary();
-    return std::move(out_);
+    put_(out_);
   }
 
  private:
@@ -106,18 +116,28 @@ class TextWriter {
 
   // Lines `first` to `last` of the file (as many as there are), escaped; empty if the file is not
   // there or does not reach to the line between them.
-  static std::vector<std::string> ReadLines(const Frame& place, int first, int last) {
-    first = std::max(first, 1);
+  std::vector<std::string> ReadLines(const Frame& place, int first, int last) {
     std::vector<std::string> lines;
-    const std::string content = ReadSource(place);
-    int number = 1;
-    for (size_t at = 0; at < content.size() && number <= last; ++number) {
-      const size_t end = std::min(content.find('\n', at), content.size());
-      if (number >= first) lines.push_back(Tidy(content.substr(at, end - at)));
-      at = end + 1;
+    const Source& source = SourceOf(place);
+    const auto count = static_cast<int>(source.lines.size());
+    if (place.line > count) return lines;
+    for (int number = std::max(first, 1); number <= std::min(last, count); ++number) {
+      const size_t at = source.lines[static_cast<size_t>(number - 1)];
+      const size_t end = std::min(source.content.find('\n', at), source.content.size());
+      lines.push_back(Tidy(source.content.substr(at, end - at)));
     }
-    if (number <= place.line) lines.clear();
     return lines;
+  }
+
+  // The findings come by file: the one that was read last is often the next one, too.
+  const Source& SourceOf(const Frame& place) {
+    if (source_.file == place.file && source_.directory == place.directory) return source_;
+    source_ = {place.file, place.directory, ReadSource(place), {}};
+    for (size_t at = 0; at < source_.content.size();) {
+      source_.lines.push_back(at);
+      at = std::min(source_.content.find('\n', at), source_.content.size()) + 1;
+    }
+    return source_;
   }
 
   static std::string Tidy(const std::string& line) {
@@ -266,13 +286,15 @@ class TextWriter {
 
   const Report& report_;
   const bool color_;
-  std::string out_;
+  const Put& put_;
+  std::string out_;  // not yet put
+  Source source_;
 };
 
 }  // namespace
 
-std::string WriteText(const Report& report, const WriteOptions& options) {
-  return TextWriter(report, options.color).Write();
+void PutText(const Report& report, const WriteOptions& options, const Put& put) {
+  TextWriter(report, options.color, put).Write();
 }
 
 }  // namespace ipctrace

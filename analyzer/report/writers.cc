@@ -3,13 +3,38 @@
 #include "absl/strings/str_format.h"
 
 namespace ipctrace {
+namespace {
+
+using PutFunction = void(const Report&, const WriteOptions&, const Put&);
+using WriteFunction = std::string(const Report&, const WriteOptions&);
+
+template <WriteFunction write>
+void PutWhole(const Report& report, const WriteOptions& options, const Put& put) {
+  put(write(report, options));
+}
+
+template <PutFunction put>
+std::string Whole(const Report& report, const WriteOptions& options) {
+  std::string document;
+  put(report, options, [&](std::string_view piece) { document += piece; });
+  return document;
+}
+
+}  // namespace
+
+std::string WriteText(const Report& report, const WriteOptions& options) {
+  return Whole<PutText>(report, options);
+}
+std::string WriteJson(const Report& report, const WriteOptions& options) {
+  return Whole<PutJson>(report, options);
+}
 
 const std::vector<Format>& Formats() {
-  static const auto* const formats = new std::vector<Format>{{"text", WriteText},
-                                                             {"json", WriteJson},
-                                                             {"junit", WriteJunit},
-                                                             {"sarif", WriteSarif},
-                                                             {"github", WriteGithub}};
+  static const auto* const formats = new std::vector<Format>{{"text", PutText},
+                                                             {"json", PutJson},
+                                                             {"junit", PutWhole<WriteJunit>},
+                                                             {"sarif", PutWhole<WriteSarif>},
+                                                             {"github", PutWhole<WriteGithub>}};
   return *formats;
 }
 

@@ -2,6 +2,7 @@
 #ifndef IPCTRACE_ANALYZER_REPORT_WRITERS_H_
 #define IPCTRACE_ANALYZER_REPORT_WRITERS_H_
 
+#include <functional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,9 +24,14 @@ std::string WriteJunit(const Report& report, const WriteOptions& options);   // 
 std::string WriteSarif(const Report& report, const WriteOptions& options);   // SARIF 2.1.0
 std::string WriteGithub(const Report& report, const WriteOptions& options);  // workflow commands
 
+// Takes a document's pieces, in order. Long ones are never whole in memory.
+using Put = std::function<void(std::string_view piece)>;
+void PutText(const Report& report, const WriteOptions& options, const Put& put);
+void PutJson(const Report& report, const WriteOptions& options, const Put& put);
+
 struct Format {
   std::string_view name;
-  std::string (*write)(const Report&, const WriteOptions&);
+  void (*put)(const Report&, const WriteOptions&, const Put&);
 };
 // text, json, junit, sarif, github.
 const std::vector<Format>& Formats();

@@ -226,7 +226,8 @@ TEST(JsonTest, TellsHowTheRunEnded) {
 TEST(HostileTextTest, DoesNoHarmInAnyForm) {
   const Report report = Hostile();
   for (const Format& format : Formats()) {
-    const std::string text = format.write(report, {});
+    std::string text;
+    format.put(report, {}, [&](std::string_view piece) { text += piece; });
     EXPECT_EQ(text.find('\x1b'), std::string::npos) << format.name;
     EXPECT_EQ(text.find('\x07'), std::string::npos) << format.name;
     EXPECT_EQ(text.find('\xff'), std::string::npos) << format.name;
