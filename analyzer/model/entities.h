@@ -18,6 +18,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/container/btree_set.h"
 #include "absl/container/flat_hash_map.h"
 #include "analyzer/findings/finding.h"
 #include "preload/trace/format.h"
@@ -30,6 +31,17 @@ struct Descriptor;
 struct Description;
 struct Object;
 struct Stream;
+
+// In order of birth, and quick to leave: there may be ten thousand, of /dev/null, say, or of what ten
+// thousand children inherited.
+struct ByBirth {
+  template <typename T>
+  bool operator()(const T* a, const T* b) const {
+    return a->id < b->id;
+  }
+};
+template <typename T>
+using BirthSet = absl::btree_set<T*, ByBirth>;
 
 enum class ObjectKind : uint8_t {
   kUnknown,
@@ -142,7 +154,7 @@ struct Object {
   bool outside = false;
   bool made_here = false;  // a FIFO with a name: a process of the run made it
   // Live descriptions of it, weak: they own the object, not the reverse. Use Holders().
-  std::vector<Description*> descriptions;
+  BirthSet<Description> descriptions;
 
   // By whom an end that reads, and one that writes, was let go of last. For sockets both are the
   // same.
@@ -166,7 +178,7 @@ struct Description {
   int status_flags = 0;  // O_NONBLOCK, O_APPEND ...
   bool outside = false;  // holders that are not traced may share it
   Site born;
-  std::vector<Descriptor*> holders;  // live descriptors, in order of birth
+  BirthSet<Descriptor> holders;  // live descriptors
 
   bool readable() const;  // access allows reading
   bool writable() const;

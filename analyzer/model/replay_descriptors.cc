@@ -18,24 +18,6 @@ namespace {
 // and pipe() reports no device.
 constexpr uint64_t kAnyDevice = 0;
 
-// Takes one out of a list in order of birth. There may be ten thousand, of /dev/null, say, or of
-// what ten thousand children inherited; and what goes is mostly among the youngest or the oldest.
-template <typename T>
-void TakeOut(T* one, std::vector<T*>* list) {
-  size_t front = 0, back = list->size();
-  while (front < back) {
-    if ((*list)[--back] == one) {
-      list->erase(list->begin() + static_cast<ptrdiff_t>(back));
-      return;
-    }
-    if ((*list)[front] == one) {
-      list->erase(list->begin() + static_cast<ptrdiff_t>(front));
-      return;
-    }
-    ++front;
-  }
-}
-
 // act.site(), written where it is wanted: this is done three times for each read and write.
 void Note(const Act& act, std::optional<Site>* site) {
   if (!*site) site->emplace();
@@ -113,7 +95,7 @@ std::shared_ptr<Object> Replay::ObjectOf(const FdFact& fact, const Site& site) {
 std::shared_ptr<Description> Replay::NewDescription(std::shared_ptr<Object> object,
                                                     int status_flags, const Site& site) {
   auto description = std::shared_ptr<Description>(new Description, [](Description* dying) {
-    if (dying->object != nullptr) TakeOut(dying, &dying->object->descriptions);
+    if (dying->object != nullptr) dying->object->descriptions.erase(dying);
     delete dying;
   });
   description->id = m.next_id_++;
@@ -121,7 +103,7 @@ std::shared_ptr<Description> Replay::NewDescription(std::shared_ptr<Object> obje
   description->access = status_flags & O_ACCMODE;
   description->status_flags = status_flags & ~O_ACCMODE & ~O_CLOEXEC;
   description->born = site;
-  description->object->descriptions.push_back(description.get());
+  description->object->descriptions.insert(description.get());
   return description;
 }
 
@@ -141,7 +123,7 @@ std::shared_ptr<Descriptor> Replay::Add(Process& process, int fd,
   descriptor->birth = birth;
   descriptor->born = act.site();
   descriptor->from = std::move(from);
-  descriptor->description->holders.push_back(descriptor.get());
+  descriptor->description->holders.insert(descriptor.get());
   if (auto before = process.gone.find(fd); before != process.gone.end()) {
     before->second->predecessor = nullptr;
     descriptor->predecessor = before->second;
@@ -154,7 +136,7 @@ std::shared_ptr<Descriptor> Replay::Add(Process& process, int fd,
 void Replay::Vanish(const std::shared_ptr<Descriptor>& descriptor, Death how, const Site& site) {
   descriptor->death = how;
   descriptor->died = site;
-  TakeOut(descriptor.get(), &descriptor->description->holders);
+  descriptor->description->holders.erase(descriptor.get());
   const Description& end = *descriptor->description;
   LastHolder last;
   last.process = descriptor->process;
@@ -488,7 +470,7 @@ void Replay::Received(Act& act) {
     std::shared_ptr<Description> description;
     for (Description* known : object->descriptions) {
       if (!known->holders.empty() && known->access == static_cast<int>(fact.status & O_ACCMODE)) {
-        description = known->holders.front()->description;
+        description = (*known->holders.begin())->description;
       }
     }
     if (description == nullptr) {

@@ -315,7 +315,7 @@ void Replay::Found(Process& process, const FdFact& fact, const Act& act) {
     // One that the run knows is somebody's of ours, by a way that was not seen.
     for (Description* known : object->descriptions) {
       if (!known->holders.empty() && known->access == static_cast<int>(fact.status & O_ACCMODE)) {
-        description = known->holders.front()->description;
+        description = (*known->holders.begin())->description;
       }
     }
   }

@@ -160,8 +160,8 @@ bool AddEpoll(const Model& model, const Act& act, Blocked& blocked) {
   for (const auto& [fd, entry] : act.descriptor->object()->interest) {
     auto description = entry.first.lock();
     if (description == nullptr || description->holders.empty()) continue;
-    auto descriptor =
-        description->holders.front()->process->Find(description->holders.front()->number);
+    const Descriptor* oldest = *description->holders.begin();
+    auto descriptor = oldest->process->Find(oldest->number);
     if ((entry.second & EPOLLIN) != 0 && !AddObject(model, descriptor, Goal::kData, blocked))
       return false;
     if ((entry.second & EPOLLOUT) != 0 && !AddObject(model, descriptor, Goal::kSpace, blocked))
