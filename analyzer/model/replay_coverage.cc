@@ -1,6 +1,7 @@
 // What was seen of the run, beside what the kernel says of it. A program can make system calls of
 // its own, past libc; then the two differ, and the run must not be called clean.
 #include <algorithm>
+#include <bit>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -162,14 +163,21 @@ void Replay::CompareNumbers(const Act& act) {
       })) {
     return;
   }
-  const uint64_t words[] = {act.a, act.b};
-  for (int fd = 0; fd < 128; ++fd) {
-    const bool there = (words[fd / 64] >> fd % 64 & 1) != 0;
-    const bool known = process.Find(fd) != nullptr;
-    // libc keeps some files open between two calls, which are not the program's.
-    if (there && !known && process.libc_keeps) continue;
-    if (there != known)
-      Missed(process, fd, there ? &m.coverage_.missed_births : &m.coverage_.missed_deaths);
+  const uint64_t there[] = {act.a, act.b};
+  uint64_t known[] = {0, 0};
+  for (const auto& [fd, descriptor] : process.table) {
+    if (fd >= 128) break;
+    if (fd >= 0) known[fd / 64] |= uint64_t{1} << fd % 64;
+  }
+  for (int word = 0; word < 2; ++word) {
+    for (uint64_t differ = there[word] ^ known[word]; differ != 0; differ &= differ - 1) {
+      const int bit = std::countr_zero(differ);
+      const bool is_there = (there[word] >> bit & 1) != 0;
+      // libc keeps some files open between two calls, which are not the program's.
+      if (is_there && process.libc_keeps) continue;
+      Missed(process, word * 64 + bit,
+             is_there ? &m.coverage_.missed_births : &m.coverage_.missed_deaths);
+    }
   }
 }
 
