@@ -153,6 +153,24 @@ TEST(StacksTest, CppNamesAreDemangledAndHeadersAreNotTheUsers) {
   EXPECT_EQ(frames[3].line, 10);
 }
 
+// clang describes what is in a namespace inside of that.
+TEST(StacksTest, WhatIsInlinedInANamespaceIsAFrameOfItsOwn) {
+  const Capture capture = CaptureStacks(
+      "extern \"C\" void capture(void);\n"
+      "namespace shop {\n"
+      "static inline __attribute__((always_inline)) void Ring() {\n"
+      "  capture(); }\n"
+      "__attribute__((noinline)) void Sell(int n) {\n"
+      "  if (n > 0) Ring();\n"
+      "  __asm__ volatile(\"\"); }\n"
+      "}\n"
+      "int main(int argc, char**) {\n"
+      "  shop::Sell(argc);\n"
+      "  return 0; }\n",
+      "clang++ -O2 -g", "prog.cc");
+  EXPECT_EQ(Text(FramesOf(capture)), "shop::Ring():4 shop::Sell(int):6 main:10 ");
+}
+
 TEST(StacksTest, ASignalHandlersFramesGoOnInTheInterruptedFunction) {
   const Capture capture = CaptureStacks(
       "#include <signal.h>\n"
