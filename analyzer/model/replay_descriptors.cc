@@ -348,9 +348,9 @@ void Replay::WasDescribed(const Act& act, const FdFact& fact) {
   if (descriptor == nullptr || descriptor->object()->described) return;
   Description& description = *descriptor->description;
   std::shared_ptr<Object> before = std::move(description.object);
-  TakeOut(&description, &before->descriptions);
+  before->descriptions.erase(&description);
   description.object = ObjectOf(fact, before->born);
-  description.object->descriptions.push_back(&description);
+  description.object->descriptions.insert(&description);
   NameObject(*description.object, before->path);
   // The rules took it for a file.
   if (description.object->IsPipe() && m.rules_ != nullptr) m.rules_->DidOpen(descriptor, act);
