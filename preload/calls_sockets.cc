@@ -18,7 +18,8 @@ namespace {
 
 uint8_t MessageFlags(int flags) {
   return static_cast<uint8_t>(((flags & MSG_PEEK) != 0 ? kRecordPeek : 0) |
-                              ((flags & MSG_DONTWAIT) != 0 ? kRecordDontWait : 0));
+                              ((flags & MSG_DONTWAIT) != 0 ? kRecordDontWait : 0) |
+                              ((flags & MSG_WAITALL) != 0 ? kRecordWaitAll : 0));
 }
 
 // An address that the program gave.

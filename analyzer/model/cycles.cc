@@ -198,8 +198,8 @@ bool IsUseless(const Graph& graph, const Wait& wait, const Descriptor& copy) {
   if (reads_it_too && !does_else) return !wrote && wrote_at_all;
   if (writes) return false;
   if (!wrote) return wrote_at_all;
-  bool partly = wait.act->op == Op::kStreamRead;  // has taken bytes that are not counted yet
-  return (partly || queue.inexact || queue.Unread() == 0) && HasWrittenAll(graph, holder, copy);
+  return (ReadsOn(*wait.act) || queue.inexact || queue.Unread() == 0) &&
+         HasWrittenAll(graph, holder, copy);
 }
 
 bool LacksEof(const Graph& graph, const Wait& wait) {

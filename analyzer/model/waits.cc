@@ -222,8 +222,7 @@ bool Causes(const Model& model, const Thread& thread, Blocked& blocked) {
   switch (act->op) {
     case Op::kRead:
     case Op::kStreamRead:
-      return may_block &&
-             AddObject(model, act->descriptor, Goal::kData, blocked, act->op == Op::kStreamRead);
+      return may_block && AddObject(model, act->descriptor, Goal::kData, blocked, ReadsOn(*act));
     case Op::kWrite:
     case Op::kStreamWrite:
     case Op::kStreamClose:
@@ -386,6 +385,13 @@ bool OpensAreCrossed(const std::vector<Blocked>& suspects) {
 }
 
 }  // namespace
+
+bool ReadsOn(const Act& act) {
+  if (act.op == Op::kStreamRead) return true;
+  if (act.op != Op::kRead || (act.flags & kRecordWaitAll) == 0 || act.descriptor == nullptr)
+    return false;
+  return act.descriptor->object()->socket.incoming.Unread() < act.a;
+}
 
 int OpenFlags(const Act& act) { return static_cast<int>(act.op == Op::kOpen ? act.a : act.c); }
 

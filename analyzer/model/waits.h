@@ -47,6 +47,10 @@ Deadlock DeadlockOf(const Model& model, const std::vector<uint32_t>& threads);
 // The O_* flags that an open or fopen asked for.
 int OpenFlags(const Act& act);
 
+// Whether the call may have taken bytes that are not counted yet, because it reads again and again
+// before it returns: stdio's, and MSG_WAITALL where less has come than was asked for.
+bool ReadsOn(const Act& act);
+
 // True when neither the process nor anything it waits for can go on: all its threads are among
 // `deadlocked` (which is ordered as FindDeadlocked's).
 bool Stuck(const Process& process, const std::vector<const Thread*>& deadlocked);

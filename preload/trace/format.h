@@ -125,6 +125,7 @@ enum RecordFlags : uint8_t {
   kRecordPeek = 1,      // MSG_PEEK: the bytes stay
   kRecordDontWait = 2,  // MSG_DONTWAIT or the like: cannot block
   kRecordBlobEnd = 4,   // last piece of a blob
+  kRecordWaitAll = 32,  // MSG_WAITALL: does not return before it has all
   kRecordInexact = 16,  // a stream's call that may have moved more than its record says
   kRecordInSignal = 8,  // made by a call nested in another record's call: a signal handler's
 };

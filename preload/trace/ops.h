@@ -38,7 +38,8 @@ enum class Op : uint8_t {
 
   // --- Bytes -----------------------------------------------------------------------------------
   // At entry: fd, a=bytes asked (all vectors together). At return: result=bytes moved,
-  // b,c=the first 16 bytes of them. Flags: kRecordPeek, kRecordDontWait.
+  // b,c=the first 16 bytes of them. Flags: kRecordPeek, kRecordDontWait,
+  // kRecordWaitAll.
   // Optional: [Payload] (all bytes, where a protocol watches), [Peer] (datagrams),
   // [Fds] (descriptors received by SCM_RIGHTS), [SentFds].
   kRead,
