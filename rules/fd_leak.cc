@@ -130,7 +130,7 @@ class FdLeak : public Rule {
         continue;
       // Handed on, to a program that was started with it. But a dup that was only put back in its
       // old place (dup2) has done its work.
-      if (descriptor->usage.passed > 0 && !descriptor->usage.Used() &&
+      if (descriptor->usage.passed > 0 && !descriptor->usage.Used() && !descriptor->usage.sent &&
           descriptor->birth != Birth::kDuplicated) {
         continue;
       }
@@ -156,6 +156,7 @@ class FdLeak : public Rule {
   void Add(Group& group, const std::shared_ptr<Descriptor>& descriptor) {
     Nanos last = -1;
     if (descriptor->usage.last) last = descriptor->usage.last->time;
+    if (descriptor->usage.sent) last = std::max(last, descriptor->usage.sent->time);
     // What is read from a directory's stream leaves no trace.
     if (descriptor->object()->kind == ObjectKind::kDirectory)
       last = std::max(last, descriptor->born.time);

@@ -1,5 +1,9 @@
 // socket-conn-leak: the process that accepted a connection hands it to a child and keeps its own
 // copy, so the client never sees end-of-file.
+//
+// The child gets it by fork, or in a message. Where it has ended when the next accept begins, the
+// acceptor should have let go; but one that learns of the end only now, from a handler of SIGCHLD,
+// and closes then, is on time.
 #include <algorithm>
 #include <memory>
 #include <vector>
@@ -19,6 +23,12 @@ class SocketConnLeak : public Rule {
 
   void DidOpen(const std::shared_ptr<Descriptor>& descriptor, const Act& act) override {
     if (act.op == Op::kAccept) accepted_[descriptor->id] = descriptor;
+    if (descriptor->birth != Birth::kReceived) return;
+    for (const Descriptor* holder : descriptor->description->holders) {
+      auto it = accepted_.find(holder->id);
+      if (it == accepted_.end() || holder->process == act.process || !holder->usage.sent) continue;
+      handed_[holder->id].push_back({it->second, descriptor, act.process, *holder->usage.sent});
+    }
   }
 
   void DidFork(const Process& parent, const Process& child, const Act* act) override {
@@ -42,6 +52,7 @@ class SocketConnLeak : public Rule {
 
   // The next accept begins: what was handed to a child that has ended should be closed by now.
   void DidEnter(const Act& act) override {
+    last_accept_[act.process] = act.enter;
     for (auto& [id, handings] : handed_) {
       if (handings.front().kept->process == act.process) Look(handings, act.site());
     }
@@ -49,6 +60,11 @@ class SocketConnLeak : public Rule {
 
   void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how,
                  const Act& act) override {
+    if (auto it = handed_.find(descriptor->id); it != handed_.end()) {
+      for (Handing& handing : it->second) {
+        if (handing.leaked && ClosedOnTime(handing)) handing.leaked = false;
+      }
+    }
     Done(*descriptor, /*at_exit=*/false);
   }
 
@@ -70,7 +86,7 @@ class SocketConnLeak : public Rule {
     std::shared_ptr<Descriptor> kept;  // the acceptor's own
     std::shared_ptr<Descriptor> copy;  // the child's
     const Process* child = nullptr;
-    Site fork;
+    Site fork;            // or the message
     bool leaked = false;  // the child had ended when the acceptor went on
     Site next;            // with this
   };
@@ -82,6 +98,14 @@ class SocketConnLeak : public Rule {
   static bool LeftAlone(const Handing& handing) {
     const Usage& usage = handing.kept->usage;
     return !usage.last || usage.last->time <= handing.fork.time;
+  }
+
+  // Whether the acceptor heard of the child's end after it had gone on, and not again since.
+  bool ClosedOnTime(const Handing& handing) const {
+    if (!handing.child->reaped) return false;
+    Nanos heard = handing.child->reaped_at.time;
+    auto accept = last_accept_.find(handing.kept->process);
+    return heard >= handing.next.time && accept != last_accept_.end() && accept->second <= heard;
   }
 
   void Look(std::vector<Handing>& handings, const Site& next) {
@@ -119,8 +143,9 @@ class SocketConnLeak : public Rule {
                      " and kept its own copy open: the client never sees end-of-file, and "
                      "the descriptors pile up");
     finding.fix = absl::StrCat("close(", kept.number,
-                               ") in the parent, right after the fork that hands "
-                               "the connection to the child");
+                               ") in the parent, right after the ",
+                               handing.copy->birth == Birth::kReceived ? "message" : "fork",
+                               " that hands the connection to the child");
     finding.subjects = SubjectsOf(kept);
     AddSubject(finding.subjects, handing.copy->id);
     AddSteps(finding.story, LifeOf(model(), handing.kept));
@@ -147,6 +172,7 @@ class SocketConnLeak : public Rule {
   // Accepted descriptors that are open, by id, and to whom each was handed.
   absl::flat_hash_map<uint64_t, std::shared_ptr<Descriptor>> accepted_;
   absl::flat_hash_map<uint64_t, std::vector<Handing>> handed_;
+  absl::flat_hash_map<const Process*, Nanos> last_accept_;  // when it began
 };
 
 REGISTER_RULE(SocketConnLeak, "socket-conn-leak", Severity::kError, {});

@@ -191,7 +191,8 @@ struct Usage {
   uint64_t read_bytes = 0, write_bytes = 0;
   uint64_t other = 0;   // accept, connect, poll, lseek, shutdown, sendfile, epoll_ctl ...
   uint64_t passed = 0;  // dup'ed from, sent, or standing at a number below 3 at exec
-  std::optional<Site> first, last;  // any of these
+  std::optional<Site> first, last;  // any of the first three
+  std::optional<Site> sent;         // the last message (SCM_RIGHTS) that took it along
   bool Used() const { return reads + writes + other > 0; }
 };
 

@@ -388,6 +388,8 @@ void Replay::Enter(Act& act) {
     }
     case Op::kConnect:
       return ConnectEntered(act);
+    case Op::kWrite:
+      return Sent(act);
     case Op::kOpenNumbers:
       return CompareNumbers(act);
     case Op::kThreadCreate:
@@ -422,10 +424,8 @@ void Replay::Leave(Act& act) {
     case Op::kWrite:
     case Op::kWriteAt:
       Use(act, act.descriptor);
-      if (!act.failed() && act.result > 0) {
-        MovedOut(act, act.descriptor, static_cast<uint64_t>(act.result));
-      }
-      return;
+      if (act.failed()) return NotSent(act);
+      return MovedOut(act, act.descriptor, static_cast<uint64_t>(act.result));
     case Op::kTransfer: {
       auto to = act.process->Find(static_cast<int>(act.a));
       Use(act, act.descriptor);

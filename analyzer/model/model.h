@@ -133,6 +133,13 @@ class Model {
   // Connections that somebody wrote to before their client's connect was seen to return: whether that
   // one is of the run shows then. The last few.
   std::deque<std::shared_ptr<Object>> unmet_;
+  // What travels in a message and has not come out of one yet: alive, and nobody's. Meanwhile its
+  // object is one of the outside's, where `was_outside` says what it is else.
+  struct InFlight {
+    std::shared_ptr<Description> description;
+    bool was_outside;
+  };
+  std::deque<InFlight> in_flight_;
   // AF_UNIX clients that connected and are not accepted yet, by the listener's address.
   absl::flat_hash_map<std::string, std::deque<std::weak_ptr<Object>>> unix_queue_;
 };

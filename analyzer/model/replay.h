@@ -58,7 +58,11 @@ class Replay {
   void Piped(Act& act);
   void CloseEntered(Act& act);
   void Duplicated(Act& act);
+  // Descriptors that go along with a message (SCM_RIGHTS): entered, failed, and come out of one.
+  void Sent(const Act& act);
+  void NotSent(const Act& act);
   void Received(Act& act);
+  std::shared_ptr<Description> TakeInFlight(const Object* object, int access);
   // Bytes came out of, or went into, what a descriptor refers to.
   void MovedIn(const Act& act, const std::shared_ptr<Descriptor>& from, uint64_t bytes);
   void MetEnd(const std::shared_ptr<Descriptor>& from);  // end-of-file: nothing is left

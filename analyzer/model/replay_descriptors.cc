@@ -313,7 +313,7 @@ void Replay::ToldUnmet(const std::shared_ptr<Object>& connection) {
 }
 
 void Replay::MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uint64_t bytes) {
-  if (to == nullptr) return;
+  if (to == nullptr || bytes == 0) return;
   to->usage.write_bytes += bytes;
   Object& object = *to->object();
   std::shared_ptr<Object> other_end;
@@ -462,14 +462,56 @@ void Replay::Duplicated(Act& act) {
   descriptor->close_on_exec = act.op == Op::kDup ? act.a == 1 : (act.b & O_CLOEXEC) != 0;
 }
 
+void Replay::Sent(const Act& act) {
+  const std::string* numbers = act.Blob(BlobTag::kSentFds);
+  if (numbers == nullptr) return;
+  for (int32_t fd : EntriesOf<int32_t>(*numbers)) {
+    auto descriptor = act.process->Find(fd);
+    if (descriptor == nullptr) continue;
+    ++descriptor->usage.passed;
+    descriptor->usage.sent = act.site();
+    const auto& object = descriptor->object();
+    auto other = std::find_if(m.in_flight_.begin(), m.in_flight_.end(), [&](const auto& each) {
+      return each.description->object == object;
+    });
+    bool was_outside = other != m.in_flight_.end() ? other->was_outside : object->outside;
+    m.in_flight_.push_back({descriptor->description, was_outside});
+    object->outside = true;
+  }
+}
+
+void Replay::NotSent(const Act& act) {
+  const std::string* numbers = act.Blob(BlobTag::kSentFds);
+  if (numbers == nullptr) return;
+  for (int32_t fd : EntriesOf<int32_t>(*numbers)) {
+    if (auto descriptor = act.process->Find(fd))
+      TakeInFlight(descriptor->object().get(), descriptor->description->access);
+  }
+}
+
+std::shared_ptr<Description> Replay::TakeInFlight(const Object* object, int access) {
+  auto it = std::find_if(m.in_flight_.begin(), m.in_flight_.end(), [&](const auto& each) {
+    return each.description->object.get() == object && each.description->access == access;
+  });
+  if (it == m.in_flight_.end()) return nullptr;
+  auto [description, was_outside] = std::move(*it);
+  m.in_flight_.erase(it);
+  bool others = std::any_of(m.in_flight_.begin(), m.in_flight_.end(), [&](const auto& each) {
+    return each.description->object.get() == object;
+  });
+  if (!others) description->object->outside = was_outside;
+  return description;
+}
+
 void Replay::Received(Act& act) {
   if (act.Blob(BlobTag::kFds) == nullptr) return;
   for (const FdFact& fact : Facts(act)) {
     auto object = ObjectOf(fact, act.site());
     // It shares the sender's description, if the sender is one of ours.
-    std::shared_ptr<Description> description;
+    auto description = TakeInFlight(object.get(), static_cast<int>(fact.status & O_ACCMODE));
     for (Description* known : object->descriptions) {
-      if (!known->holders.empty() && known->access == static_cast<int>(fact.status & O_ACCMODE)) {
+      if (description == nullptr && !known->holders.empty() &&
+          known->access == static_cast<int>(fact.status & O_ACCMODE)) {
         description = (*known->holders.begin())->description;
       }
     }
