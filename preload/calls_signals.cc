@@ -81,6 +81,31 @@ INTERPOSE(sigqueue)(pid_t pid, int signal, const sigval value) {
   return act.Leave(REAL(sigqueue)(pid, signal, value));
 }
 
+// To a thread of its own process.
+INTERPOSE(pthread_kill)(pthread_t thread, int signal) {
+  Act act(Call::pthread_kill, -1);
+  act->a = static_cast<uint64_t>(Raw(SYS_getpid));
+  act->b = static_cast<uint32_t>(signal);
+  act.Enter();
+  return act.LeaveError(REAL(pthread_kill)(thread, signal));
+}
+
+INTERPOSE(pthread_sigqueue)(pthread_t thread, int signal, const sigval value) {
+  Act act(Call::pthread_sigqueue, -1);
+  act->a = static_cast<uint64_t>(Raw(SYS_getpid));
+  act->b = static_cast<uint32_t>(signal);
+  act.Enter();
+  return act.LeaveError(REAL(pthread_sigqueue)(thread, signal, value));
+}
+
+INTERPOSE(tgkill)(pid_t pid, pid_t thread, int signal) {
+  Act act(Call::tgkill, -1);
+  act->a = static_cast<uint64_t>(int64_t{pid});
+  act->b = static_cast<uint32_t>(signal);
+  act.Enter();
+  return act.Leave(REAL(tgkill)(pid, thread, signal));
+}
+
 INTERPOSE(alarm)(unsigned seconds) {
   Act act(Call::alarm, -1);
   act->a = uint64_t{seconds} * 1000000000;

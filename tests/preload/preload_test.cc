@@ -202,6 +202,14 @@ TEST(Records, ACancelledReadIsAbandonedAndItsThreadEnds) {
   EXPECT_EQ(run.Of(Op::kThreadEnd).size(), 1u);
 }
 
+TEST(Records, ASignalToAThreadIsOneToItsProcess) {
+  const TracedRun run = RunTraced(Mode("cancel"));
+  const auto kills = run.Of(Call::pthread_kill);
+  ASSERT_EQ(kills.size(), 1u);
+  EXPECT_EQ(static_cast<int32_t>(kills[0].a), kills[0].pid);
+  EXPECT_EQ(kills[0].b, 0u);
+}
+
 TEST(Records, AHandlersCallsAreMarked) {
   TraceOptions options;
   options.session_bytes = size_t{64} << 20;

@@ -132,6 +132,7 @@ void Cancel() {
   pthread_t thread;
   pthread_create(&thread, nullptr, ReadOne, reinterpret_cast<void*>(static_cast<long>(ends[0])));
   usleep(20000);
+  pthread_kill(thread, 0);
   pthread_cancel(thread);
   void* result;
   pthread_join(thread, &result);
