@@ -3,8 +3,9 @@
 //
 // A client waits from the time its connect has returned until somebody calls accept. That is the
 // server's doing if the one thread that accepts has spent the time on another connection: it read
-// or wrote on it, or waited for the child that has it. A server that polls, or that has several
-// threads or processes in accept, is none of these.
+// or wrote on it, or waited for the child or the thread that has it. A server that polls several of
+// them together, or that has several threads or processes in accept, is none of these; one that
+// polls its listener alone, to wait for no longer than it wants to, may be.
 //
 // A wait of some milliseconds may be the scheduler's doing, and would come and go from run to run.
 // So one counts only where it lasted as long as people notice, or where no schedule could have
@@ -16,6 +17,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "analyzer/model/model.h"
@@ -38,6 +40,8 @@ class SocketSerialServer : public Rule {
       case Op::kStreamRead:
       case Op::kStreamWrite:
       case Op::kWait:
+      case Op::kThreadCreate:
+      case Op::kThreadJoin:
       case Op::kPoll:
       case Op::kEpollWait:
         return true;
@@ -64,23 +68,23 @@ class SocketSerialServer : public Rule {
     Acceptor& acceptor = it->second;
     switch (act.op) {
       case Op::kWait:
-        if ((act.b & WNOHANG) == 0 && act.result > 0 && !acceptor.busy) {
-          acceptor.busy = true;
-          acceptor.where = act.site();
-          acceptor.waits = true;
-        }
+        if ((act.b & WNOHANG) == 0 && act.result > 0)
+          Busy(acceptor, act, "waited for the child that served another one");
+        return;
+      case Op::kThreadCreate:
+        if (!act.failed()) acceptor.threads.push_back(act.a);
+        return;
+      case Op::kThreadJoin:
+        if (!act.failed() && absl::c_linear_search(acceptor.threads, act.a))
+          Busy(acceptor, act, "waited for the thread that served another one");
         return;
       case Op::kPoll:
       case Op::kEpollWait:
-        servers_[acceptor.listener].serial = false;
+        if (PollsClients(act, acceptor.listener)) servers_[acceptor.listener].serial = false;
         return;
       default:
-        if (acceptor.busy || act.descriptor == nullptr ||
-            !act.descriptor->object()->socket.accepted)
-          return;
-        acceptor.busy = true;
-        acceptor.where = act.site();
-        acceptor.waits = false;
+        if (act.descriptor != nullptr && act.descriptor->object()->socket.accepted)
+          Busy(acceptor, act, nullptr);
     }
   }
 
@@ -98,8 +102,9 @@ class SocketSerialServer : public Rule {
   struct Acceptor {
     uint64_t listener = 0;
     std::shared_ptr<const Object> connection;  // that it accepted last
+    std::vector<uint64_t> threads;             // that it has made since, by pthread_t
     bool busy = false;                         // with a connection, since its last accept
-    bool waits = false;                        // for a child
+    const char* waits = nullptr;               // for whom; null: it serves itself
     Site where;
   };
   struct Server {
@@ -110,13 +115,45 @@ class SocketSerialServer : public Rule {
     Nanos longest = 0;
     Site site;  // of the accept that came late
     Site busy;
-    bool waits = false;
+    const char* waits = nullptr;
     Site client;
   };
   struct Connected {
     Nanos time = 0;
     Site site;
   };
+
+  static void Busy(Acceptor& acceptor, const Act& act, const char* waits) {
+    if (acceptor.busy) return;
+    acceptor.busy = true;
+    acceptor.where = act.site();
+    acceptor.waits = waits;
+  }
+
+  // Whether it waits for whichever of several clients is first, or for a new one beside those it
+  // has.
+  static bool PollsClients(const Act& act, uint64_t listener) {
+    if (act.op == Op::kPoll && act.a == 0) return false;  // it sleeps
+    int clients = 0;
+    bool polls_listener = false;
+    auto add = [&](const Object& object) {
+      polls_listener |= object.id == listener;
+      if (object.kind == ObjectKind::kSocket && object.socket.accepted) ++clients;
+    };
+    if (const std::string* set = act.Blob(BlobTag::kPoll)) {
+      for (const PollEntry& entry : EntriesOf<PollEntry>(*set)) {
+        auto descriptor = entry.fd >= 0 ? act.process->Find(entry.fd) : nullptr;
+        if (descriptor != nullptr) add(*descriptor->object());
+      }
+    } else if (act.op == Op::kEpollWait && act.descriptor != nullptr) {
+      for (const auto& [fd, entry] : act.descriptor->object()->interest) {
+        if (auto description = entry.first.lock()) add(*description->object);
+      }
+    } else {
+      return true;  // it cannot be told
+    }
+    return clients > 1 || (clients == 1 && polls_listener);
+  }
 
   void Accepted(const Act& act) {
     if (act.failed() || act.descriptor == nullptr) return;
@@ -144,6 +181,20 @@ class SocketSerialServer : public Rule {
   static bool CouldNotButWait(const Connected& client, const Object* served) {
     if (served == nullptr) return false;
     const Queue& requests = served->socket.incoming;
+    // The server may have its bytes before the write that sent them returns.
+    if (requests.read > requests.written) {
+      auto other = served->socket.other_end.lock();
+      if (other == nullptr) return false;
+      for (const auto& end : Holders(*other)) {
+        for (const Thread* thread : end->process->threads) {
+          const Act* act = thread->current();
+          if (act != nullptr && act->op == Op::kWrite && act->descriptor != nullptr &&
+              act->descriptor->object() == other) {
+            return thread->tid == client.site.tid && act->enter > client.time;
+          }
+        }
+      }
+    }
     return requests.last_write && requests.last_write->tid == client.site.tid &&
            requests.last_write->time > client.time && requests.Unread() == 0;
   }
@@ -171,19 +222,22 @@ class SocketSerialServer : public Rule {
     finding.message =
         absl::StrCat(server.clients == 1 ? "a client" : absl::StrCat(server.clients, " clients"),
                      " waited in the listen queue, up to ", Duration(server.longest), ", while ",
-                     Describe(*listener.process),
-                     server.waits ? " waited for the child that served another one"
-                                  : " served another one itself");
+                     Describe(*listener.process), " ",
+                     server.waits != nullptr ? server.waits : "served another one itself");
     finding.fix =
-        server.waits
-            ? "do not wait for the child in the accept loop: reap children in a SIGCHLD handler "
-              "with waitpid(-1, NULL, WNOHANG)"
-            : "hand each connection to a child process or a thread of a pool, or serve all of "
-              "them with poll";
+        server.waits == nullptr
+            ? "hand each connection to a child process or a thread of a pool, or serve all of "
+              "them with poll"
+        : OpOf(server.busy.call) == Op::kThreadJoin
+            ? "do not join the thread in the accept loop: let a pool of threads take the "
+              "connections"
+            : "do not wait for the child in the accept loop: reap children in a SIGCHLD handler "
+              "with waitpid(-1, NULL, WNOHANG)";
     finding.subjects = SubjectsOf(listener);
     AddSteps(finding.story, LifeOf(model(), server.listener));
-    AddSteps(finding.story, {StepAt(server.waits ? "the server waited here for its child"
-                                                 : "the server was here, with another client",
+    AddSteps(finding.story, {StepAt(server.waits != nullptr
+                                        ? "the server waited here"
+                                        : "the server was here, with another client",
                                     server.busy),
                              StepAt("a client connected and had to wait", server.client),
                              StepAt("its turn came with this accept", server.site)});
