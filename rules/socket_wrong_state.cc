@@ -1,6 +1,7 @@
 // socket-wrong-state: a call that the socket's state machine (tcp(7), unix(7)) does not allow in
 // the state the socket is in.
 #include <errno.h>
+#include <signal.h>
 #include <sys/socket.h>
 
 #include <cstring>
@@ -86,8 +87,13 @@ class SocketWrongState : public Rule {
     const SocketInfo& socket = object.socket;
     if (act.op == Op::kShutdown && !act.failed() && act.a != SHUT_RD) shut_[object.id] = act.site();
     if (act.op == Op::kConnect) return Connected(act, object);
-    if (!act.failed() || !Connects(socket)) return;
     bool fresh = socket.state == SocketState::kNew || socket.state == SocketState::kBound;
+    if (act.op == Op::kWrite && !socket.stream() && fresh &&
+        (act.err == EDESTADDRREQ || act.err == ENOTCONN)) {
+      Wrong(act, "sends a datagram without an address on a socket that is not connected",
+            "give sendto the peer's address, or call connect first");
+    }
+    if (!act.failed() || !Connects(socket)) return;
     switch (act.op) {
       case Op::kRead:
         if ((act.err == ENOTCONN || act.err == EINVAL) && fresh) {
@@ -137,6 +143,25 @@ class SocketWrongState : public Rule {
         return;
       default:
         return;
+    }
+  }
+
+  // What a stream's buffer held was written, and SIGPIPE ended the process there.
+  void WillEnd(const Process& process) override {
+    if (process.end == EndKind::kExited ||
+        (process.end == EndKind::kKilled && process.status != SIGPIPE)) {
+      return;
+    }
+    for (const Thread* thread : process.threads) {
+      for (const auto& act : thread->open) {
+        if (act->op != Op::kStreamWrite && act->op != Op::kStreamClose) continue;
+        if (act->descriptor == nullptr) continue;
+        const Object& object = *act->descriptor->object();
+        if (object.kind == ObjectKind::kSocket && Connects(object.socket) &&
+            object.socket.shut_write) {
+          WroteAfterShutdown(*act);
+        }
+      }
     }
   }
 
