@@ -149,6 +149,10 @@ class SocketConnLeak : public Rule {
     finding.subjects = SubjectsOf(kept);
     AddSubject(finding.subjects, handing.copy->id);
     AddSteps(finding.story, LifeOf(model(), handing.kept));
+    if (handing.copy->birth == Birth::kReceived) {
+      AddSteps(finding.story, {StepAt(absl::StrCat(Describe(parent), " sent ", fd, " in a message"),
+                                      handing.fork)});
+    }
     Step fork = BirthStep(model(), *handing.copy);
     AddSteps(finding.story, {fork});
     if (handing.copy->usage.last) {
