@@ -89,11 +89,25 @@ INTERPOSE(openpty)(int* master, int* slave, char* name, const termios* terminal,
 
 // --- Transfers --------------------------------------------------------------------------------------
 
+namespace {
+void BeforeTransfer(int from, int to) {
+  BeforeRawUse(from);
+  if (to != from) BeforeRawUse(to);
+}
+
+uint64_t TransferOffsets(const off64_t* from, const off64_t* to) {
+  return (from != nullptr ? uint64_t{kTransferOwnFrom} : 0) |
+         (to != nullptr ? uint64_t{kTransferOwnTo} : 0);
+}
+}  // namespace
+
 #define SENDFILE(name)                                                           \
   INTERPOSE(name)(int to, int from, off64_t* offset, size_t size) {              \
+    BeforeTransfer(from, to);                                                    \
     Act act(Call::name, from);                                                   \
     act->a = static_cast<uint32_t>(to);                                          \
     act->b = size;                                                               \
+    act->c = TransferOffsets(offset, nullptr);                                   \
     act.Enter();                                                                 \
     return act.Leave(REAL(name)(to, from, offset, size));                        \
   }
@@ -102,33 +116,39 @@ SENDFILE(sendfile64)
 
 INTERPOSE(splice)(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t size,
                   unsigned flags) {
+  BeforeTransfer(from, to);
   Act act(Call::splice, from, (flags & SPLICE_F_NONBLOCK) != 0 ? kRecordDontWait : 0);
   act->a = static_cast<uint32_t>(to);
   act->b = size;
+  act->c = TransferOffsets(from_offset, to_offset);
   act.Enter();
   return act.Leave(REAL(splice)(from, from_offset, to, to_offset, size, flags));
 }
 
 INTERPOSE(tee)(int from, int to, size_t size, unsigned flags) {
+  BeforeTransfer(from, to);
   Act act(Call::tee, from, (flags & SPLICE_F_NONBLOCK) != 0 ? kRecordDontWait : 0);
   act->a = static_cast<uint32_t>(to);
   act->b = size;
-  act->c = 1;
+  act->c = kTransferTee;
   act.Enter();
   return act.Leave(REAL(tee)(from, to, size, flags));
 }
 
 INTERPOSE(copy_file_range)(int from, off64_t* from_offset, int to, off64_t* to_offset, size_t size,
                            unsigned flags) {
+  BeforeTransfer(from, to);
   Act act(Call::copy_file_range, from);
   act->a = static_cast<uint32_t>(to);
   act->b = size;
+  act->c = TransferOffsets(from_offset, to_offset);
   act.Enter();
   return act.Leave(REAL(copy_file_range)(from, from_offset, to, to_offset, size, flags));
 }
 
 // Bytes of memory into a pipe: a write. (On a read end it is a read; the model knows the end.)
 INTERPOSE(vmsplice)(int fd, const iovec* vectors, size_t count, unsigned flags) {
+  BeforeRawUse(fd);
   Act act(Call::vmsplice, fd, (flags & SPLICE_F_NONBLOCK) != 0 ? kRecordDontWait : 0);
   act->a = VectorBytes(vectors, count);
   act.Enter();
@@ -140,7 +160,7 @@ INTERPOSE(vmsplice)(int fd, const iovec* vectors, size_t count, unsigned flags) 
 #define MMAP(name)                                                                            \
   INTERPOSE(name)(void* address, size_t size, int protection, int flags, int fd,              \
                   off64_t offset) {                                                           \
-    if (fd < 0 || (flags & MAP_ANONYMOUS) != 0) {                                             \
+    if ((flags & MAP_ANONYMOUS) != 0) {                                                       \
       return REAL(name)(address, size, protection, flags, fd, offset);                        \
     }                                                                                         \
     Act act(Call::name, fd);                                                                  \

@@ -115,6 +115,20 @@ INTERPOSE(closedir)(DIR* directory) {
   return act.Leave(REAL(closedir)(directory));
 }
 
+// --- The file as a whole --------------------------------------------------------------------------
+
+#define WHOLE(name, parameters, arguments)  \
+  INTERPOSE(name) parameters {              \
+    Act act(Call::name, fd);                \
+    act.Enter();                            \
+    return act.Leave(REAL(name) arguments); \
+  }
+WHOLE(fsync, (int fd), (fd))
+WHOLE(fdatasync, (int fd), (fd))
+WHOLE(fchmod, (int fd, mode_t mode), (fd, mode))
+WHOLE(fchown, (int fd, uid_t user, gid_t group), (fd, user, group))
+WHOLE(fchdir, (int fd), (fd))
+
 // --- Questions -----------------------------------------------------------------------------------
 
 INTERPOSE(ioctl)(int fd, unsigned long request, ...) {

@@ -212,14 +212,14 @@ INTERPOSE(perror)(const char* text) {
 
 // --- Writing out ---------------------------------------------------------------------------------
 
-#define FFLUSH(name)                                                               \
-  INTERPOSE(name)(FILE * stream) {                                                 \
-    if (stream == nullptr) return FlushAll(REAL(name));                            \
-    if (Pending(stream) == 0 && ReadAhead(stream) == 0) return REAL(name)(stream); \
-    StreamWrite act(Call::name, stream);                                           \
-    const int result = REAL(name)(stream);                                         \
-    act.Leave(0, result == 0);                                                     \
-    return result;                                                                 \
+#define FFLUSH(name)                                                                 \
+  INTERPOSE(name)(FILE * stream) {                                                   \
+    if (stream == nullptr) return FlushAll(REAL(name));                              \
+    if (AllPending(stream) == 0 && AllAhead(stream) == 0) return REAL(name)(stream); \
+    StreamWrite act(Call::name, stream);                                             \
+    const int result = REAL(name)(stream);                                           \
+    act.Leave(0, result == 0);                                                       \
+    return result;                                                                   \
   }
 
 namespace {

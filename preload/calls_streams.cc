@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <mntent.h>
+#include <stdio_ext.h>
 #include <string.h>
 
 #include "preload/descriptor_facts.h"
@@ -32,9 +33,9 @@ FILE* LeaveStreamOpen(Act& act, FILE* stream) {
   if (stream != nullptr) DidOpenStream(stream);
   if (act.Return(stream != nullptr)) {
     if (stream != nullptr) {
-      act->fd = stream->_fileno;
+      act->fd = NumberOf(stream);
       act->a = reinterpret_cast<uint64_t>(stream);
-      if (stream->_fileno >= 0) BlobNewDescriptor(act, stream->_fileno);
+      if (NumberOf(stream) >= 0) BlobNewDescriptor(act, NumberOf(stream));
     } else {
       act->err = saved;
     }
@@ -92,8 +93,10 @@ TMPFILE(tmpfile64)
 
 #define FREOPEN(name)                                                 \
   INTERPOSE(name)(const char* path, const char* mode, FILE* stream) { \
-    Act act(Call::name, stream->_fileno);                             \
+    const uint64_t pending = AllPending(stream);                      \
+    Act act(Call::name, NumberOf(stream));                            \
     act->a = reinterpret_cast<uint64_t>(stream);                      \
+    RecordPending(act, stream);                                       \
     if (path != nullptr) BlobString(act, BlobTag::kPath, path);       \
     act.Enter();                                                      \
     WillCloseStream(stream);                                          \
@@ -102,11 +105,12 @@ TMPFILE(tmpfile64)
     if (result != nullptr) DidOpenStream(result);                     \
     if (act.Return(result != nullptr)) {                              \
       if (result != nullptr) {                                        \
-        act->b = static_cast<uint32_t>(result->_fileno);              \
-        BlobNewDescriptor(act, result->_fileno);                      \
+        act->b = static_cast<uint32_t>(NumberOf(result));             \
+        BlobNewDescriptor(act, NumberOf(result));                     \
       } else {                                                        \
         act->err = saved;                                             \
       }                                                               \
+      act->c = pending;                                               \
     }                                                                 \
     act.Done();                                                       \
     return result;                                                    \
@@ -116,9 +120,9 @@ FREOPEN(freopen64)
 
 #define FCLOSE(name)                             \
   INTERPOSE(name)(FILE * stream) {               \
-    const uint64_t pending = Pending(stream);    \
-    const uint64_t ahead = ReadAhead(stream);    \
-    Act act(Call::name, stream->_fileno);        \
+    const uint64_t pending = AllPending(stream); \
+    const uint64_t ahead = AllAhead(stream);     \
+    Act act(Call::name, NumberOf(stream));       \
     act->a = reinterpret_cast<uint64_t>(stream); \
     RecordPending(act, stream);                  \
     act.Enter();                                 \
@@ -136,9 +140,9 @@ FCLOSE(_IO_fclose)
 
 INTERPOSE(endmntent)(FILE* stream) {
   if (stream == nullptr) return REAL(endmntent)(stream);
-  Act act(Call::endmntent, stream->_fileno);
+  Act act(Call::endmntent, NumberOf(stream));
   act->a = reinterpret_cast<uint64_t>(stream);
-  act->c = ReadAhead(stream);
+  act->c = AllAhead(stream);
   act.Enter();
   WillCloseStream(stream);
   const int result = REAL(endmntent)(stream);
@@ -156,17 +160,27 @@ INTERPOSE(fcloseall)() {
   return result;
 }
 
+// Throws away what the buffer holds, either way.
+INTERPOSE(__fpurge)(FILE* stream) {
+  if (AllPending(stream) == 0 && AllAhead(stream) == 0) return REAL(__fpurge)(stream);
+  Act act(Call::__fpurge, NumberOf(stream));
+  act->a = reinterpret_cast<uint64_t>(stream);
+  act.Enter();
+  REAL(__fpurge)(stream);
+  act.Leave(0);
+}
+
 #define SEEK(name, parameters, arguments, whence_of)  \
   INTERPOSE(name) parameters {                        \
-    const uint64_t pending = Pending(stream);         \
-    Act act(Call::name, stream->_fileno);             \
+    const uint64_t pending = AllPending(stream);      \
+    Act act(Call::name, NumberOf(stream));            \
     act->a = reinterpret_cast<uint64_t>(stream);      \
     act->c = static_cast<uint32_t>(whence_of);        \
     RecordPending(act, stream);                       \
     act.Enter();                                      \
     const int result = REAL(name) arguments;          \
     if (act.Return(result)) {                         \
-      const uint64_t after = Pending(stream);         \
+      const uint64_t after = AllPending(stream);      \
       act->b = pending > after ? pending - after : 0; \
     }                                                 \
     act.Done();                                       \
@@ -181,8 +195,8 @@ SEEK(_IO_fsetpos, (FILE * stream, const fpos_t* position), (stream, position), S
 SEEK(_IO_fsetpos64, (FILE * stream, const fpos64_t* position), (stream, position), SEEK_SET)
 
 INTERPOSE(rewind)(FILE* stream) {
-  const uint64_t pending = Pending(stream);
-  Act act(Call::rewind, stream->_fileno);
+  const uint64_t pending = AllPending(stream);
+  Act act(Call::rewind, NumberOf(stream));
   act->a = reinterpret_cast<uint64_t>(stream);
   RecordPending(act, stream);
   act.Enter();
@@ -191,7 +205,7 @@ INTERPOSE(rewind)(FILE* stream) {
   errno = 0;
   REAL(rewind)(stream);
   if (act.Return(errno == 0 ? 0 : -1)) {
-    const uint64_t after = Pending(stream);
+    const uint64_t after = AllPending(stream);
     act->b = pending > after ? pending - after : 0;
   }
   if (errno == 0) errno = before;
@@ -200,7 +214,7 @@ INTERPOSE(rewind)(FILE* stream) {
 
 #define SETVBUF(name)                                                   \
   INTERPOSE(name)(FILE * stream, char* buffer, int mode, size_t size) { \
-    Act act(Call::name, stream->_fileno);                               \
+    Act act(Call::name, NumberOf(stream));                              \
     act->a = reinterpret_cast<uint64_t>(stream);                        \
     act->b = static_cast<uint32_t>(mode);                               \
     act.Enter();                                                        \
@@ -211,7 +225,7 @@ SETVBUF(_IO_setvbuf)
 
 #define SETBUF(name, parameters, arguments, mode) \
   INTERPOSE(name) parameters {                    \
-    Act act(Call::name, stream->_fileno);         \
+    Act act(Call::name, NumberOf(stream));        \
     act->a = reinterpret_cast<uint64_t>(stream);  \
     act->b = static_cast<uint32_t>(mode);         \
     act.Enter();                                  \
@@ -253,8 +267,8 @@ POPEN(popen)
 POPEN(_IO_popen)
 
 INTERPOSE(pclose)(FILE* stream) {
-  const uint64_t pending = Pending(stream);
-  Act act(Call::pclose, stream->_fileno);
+  const uint64_t pending = AllPending(stream);
+  Act act(Call::pclose, NumberOf(stream));
   act->a = reinterpret_cast<uint64_t>(stream);
   RecordPending(act, stream);
   act.Enter();

@@ -7,14 +7,14 @@ namespace {
 
 // What was written still stands in the buffer, at `base`.
 void SayFlushed(FILE* stream, const char* base, uint64_t before, uint64_t after) {
-  Fact flush(Call::fact_stream_flush, stream->_fileno);
+  Fact flush(Call::fact_stream_flush, NumberOf(stream));
   flush->result = 1;
   flush->a = reinterpret_cast<uint64_t>(stream);
   flush->b = before - after;
   flush->c = after;
-  if (base == stream->_IO_write_base) {
+  if (stream->_mode <= 0 && base == stream->_IO_write_base) {
     const size_t bytes = before - after;
-    if (session.payload && Watched(stream->_fileno))
+    if (session.payload && Watched(NumberOf(stream)))
       flush.Blob(BlobTag::kPayload, base, bytes);
     else
       flush.Blob(BlobTag::kPreview, base, bytes < kPreviewBytes ? bytes : kPreviewBytes);
@@ -23,14 +23,14 @@ void SayFlushed(FILE* stream, const char* base, uint64_t before, uint64_t after)
 }
 
 void NoteState(const FILE* stream, uint64_t bytes) {
-  const int fd = stream->_fileno;
+  const int fd = NumberOf(stream);
   if (static_cast<unsigned>(fd) < kStreamTableSize) stream_reported[fd] = bytes != 0;
 }
 
 }  // namespace
 
 void StreamCount::Begin(FILE* stream, Record* record) {
-  if (session.threaded || session.chunks == nullptr || stream->_fileno < 0) return;
+  if (session.threaded || session.chunks == nullptr || NumberOf(stream) < 0) return;
   // Between reading and writing libc seeks, and the difference is no count.
   if (Pending(stream) != 0 || ReadAhead(stream) != 0) {
     const bool writing = Pending(stream) != 0;
@@ -39,7 +39,7 @@ void StreamCount::Begin(FILE* stream, Record* record) {
   stream_ = stream;
   given_ = stream->_offset < 0;
   if (given_) {
-    const long offset = Raw(SYS_lseek, stream->_fileno, 0, SEEK_CUR);
+    const long offset = Raw(SYS_lseek, NumberOf(stream), 0, SEEK_CUR);
     stream->_offset = offset >= 0 ? offset : 0;
     record->c = kCountedStream;
   }
@@ -57,11 +57,11 @@ bool StreamCount::End(uint64_t* bytes) {
 }
 
 void SayWritten(FILE* stream, uint64_t bytes) {
-  Fact written(Call::fact_stream_flush, stream->_fileno);
+  Fact written(Call::fact_stream_flush, NumberOf(stream));
   written->result = 1;
   written->a = reinterpret_cast<uint64_t>(stream);
   written->b = bytes;
-  written->c = Pending(stream);
+  written->c = AllPending(stream);
   written.Done();
 }
 
@@ -69,12 +69,12 @@ void StreamRead::Before() {
   act_->a = reinterpret_cast<uint64_t>(stream_);
   read_ptr_ = stream_->_IO_read_ptr;
   read_end_ = stream_->_IO_read_end;
-  ahead_ = ReadAhead(stream_);
+  ahead_ = AllAhead(stream_);
   error_ = stream_->_flags & kStreamError;
   // Reading from a terminal first writes out a line-buffered stdout.
   stdout_pending_ =
       (stream_->_flags & (kStreamLineBuffered | kStreamUnbuffered)) != 0 && stream_ != stdout
-          ? Pending(stdout)
+          ? AllPending(stdout)
           : 0;
   act_.Enter();
 }
@@ -103,7 +103,7 @@ void StreamRead::RecordBytes(uint64_t bytes, uint64_t consumed, const char* data
       of_second > static_cast<uint64_t>(stream_->_IO_read_end - second))
     return;
   BlobTag tag = BlobTag::kPayload;
-  if (!session.payload || !Watched(stream_->_fileno)) {
+  if (!session.payload || !Watched(NumberOf(stream_))) {
     tag = BlobTag::kPreview;
     if (of_first > kPreviewBytes) of_first = kPreviewBytes;
     if (of_second > kPreviewBytes - of_first) of_second = kPreviewBytes - of_first;
@@ -118,7 +118,7 @@ void StreamRead::RecordBytes(uint64_t bytes, uint64_t consumed, const char* data
 void StreamRead::Leave(uint64_t consumed, bool got, const void* data) {
   const int saved = errno;
   if (act_.Return(got)) {
-    const uint64_t ahead = ReadAhead(stream_);
+    const uint64_t ahead = AllAhead(stream_);
     uint64_t bytes;
     if (consumed != kUnknown) {
       bytes = consumed + ahead > ahead_ ? consumed + ahead - ahead_ : 0;
@@ -139,8 +139,8 @@ void StreamRead::Leave(uint64_t consumed, bool got, const void* data) {
     NoteState(stream_, ahead);
   }
   act_.Done();
-  if (stdout_pending_ != 0 && Pending(stdout) < stdout_pending_) {
-    SayFlushed(stdout, stdout->_IO_write_base, stdout_pending_, Pending(stdout));
+  if (stdout_pending_ != 0 && AllPending(stdout) < stdout_pending_) {
+    SayFlushed(stdout, stdout->_IO_write_base, stdout_pending_, AllPending(stdout));
   }
 }
 
@@ -159,7 +159,7 @@ void StreamRead::LeaveText(const char* text, size_t more) {
 
 void StreamWrite::Before() {
   act_->a = reinterpret_cast<uint64_t>(stream_);
-  pending_ = Pending(stream_);
+  pending_ = AllPending(stream_);
   errno_ = errno;
   RecordPending(act_, stream_);
   act_.Enter();
@@ -171,7 +171,7 @@ void StreamWrite::LeaveCounted(bool success) {
     uint64_t bytes = 0;
     if (!count_.End(&bytes)) act_.Mark(kRecordInexact);
     act_->b = bytes;
-    act_->c = Pending(stream_);
+    act_->c = AllPending(stream_);
     if (!success) act_->err = saved;
     NoteState(stream_, act_->c);
   }
@@ -181,7 +181,7 @@ void StreamWrite::LeaveCounted(bool success) {
 void StreamWrite::LeaveFormat(int result, const char* format, va_list list) {
   const uint64_t produced = result > 0 ? static_cast<uint64_t>(result) : 0;
   if (__builtin_expect(session.payload && produced > Pending(stream_), 0) &&
-      Watched(stream_->_fileno)) {
+      Watched(NumberOf(stream_))) {
     // Some of it is written already, and nowhere else to be found.
     const FormattedAgain again(result, format, list, errno_);
     return Leave(produced, result >= 0, again.text());
@@ -192,7 +192,7 @@ void StreamWrite::LeaveFormat(int result, const char* format, va_list list) {
 void StreamWrite::Leave(uint64_t produced, bool success, const void* data, bool newline) {
   const int saved = errno;
   if (act_.Return(success)) {
-    const uint64_t pending = Pending(stream_);
+    const uint64_t pending = AllPending(stream_);
     const uint64_t all = pending_ + (success ? produced : 0);
     act_->b = all > pending ? all - pending : 0;
     act_->c = pending;
@@ -220,7 +220,7 @@ void StreamWrite::RecordBytes(uint64_t bytes, uint64_t produced, const char* dat
   }
   if (act_.lost()) return;
   uint64_t of_data = newline ? produced - 1 : produced;
-  const bool all = session.payload && Watched(stream_->_fileno);
+  const bool all = session.payload && Watched(NumberOf(stream_));
   if (!all) {
     if (of_data > bytes) of_data = bytes;
     newline = newline && of_data < bytes;
@@ -241,16 +241,17 @@ ManyStreams::ManyStreams() {
     FILE* const stream = entry.load(std::memory_order_relaxed);
     if (stream == nullptr || stream == UntoldEntry() || stream == last || count_ == kMost) continue;
     last = stream;
-    if (Pending(stream) == 0) continue;
+    const uint64_t pending = AllPending(stream);
+    if (pending == 0) continue;
     streams_[count_] = stream;
     base_[count_] = stream->_IO_write_base;
-    pending_[count_++] = Pending(stream);
+    pending_[count_++] = pending;
   }
 }
 
 void ManyStreams::Report() {
   for (int i = 0; i < count_; ++i) {
-    const uint64_t after = Pending(streams_[i]);
+    const uint64_t after = AllPending(streams_[i]);
     if (after < pending_[i]) SayFlushed(streams_[i], base_[i], pending_[i], after);
   }
 }

@@ -60,7 +60,7 @@ bool FormatFits(const FILE* stream, const char* format, va_list list);
 inline void RecordPending(Act& act, const FILE* stream) {
   const size_t pending = Pending(stream);
   if (pending == 0) return;
-  if (__builtin_expect(session.payload, 0) && Watched(stream->_fileno))
+  if (__builtin_expect(session.payload, 0) && Watched(NumberOf(stream)))
     return act.Blob(BlobTag::kPayload, stream->_IO_write_base, pending);
   act.Blob(BlobTag::kPreview, stream->_IO_write_base,
            pending < kPreviewBytes ? pending : kPreviewBytes);
@@ -94,7 +94,7 @@ class StreamRead {
       : StreamRead(call, stream, reinterpret_cast<uint64_t>(__builtin_return_address(0)),
                    reinterpret_cast<uint64_t>(__builtin_dwarf_cfa())) {}
   IPCTRACE_INLINE StreamRead(Call call, FILE* stream, uint64_t return_address, uint64_t sp)
-      : act_(call, stream->_fileno, 0, return_address, sp), stream_(stream) {
+      : act_(call, NumberOf(stream), 0, return_address, sp), stream_(stream) {
     Before();
   }
 
@@ -128,7 +128,7 @@ class StreamWrite {
       : StreamWrite(call, stream, reinterpret_cast<uint64_t>(__builtin_return_address(0)),
                     reinterpret_cast<uint64_t>(__builtin_dwarf_cfa())) {}
   IPCTRACE_INLINE StreamWrite(Call call, FILE* stream, uint64_t return_address, uint64_t sp)
-      : act_(call, stream->_fileno, 0, return_address, sp), stream_(stream) {
+      : act_(call, NumberOf(stream), 0, return_address, sp), stream_(stream) {
     Before();
   }
   // `data` is what was put out, where it is at hand; with `newline`, all but a newline at its end.

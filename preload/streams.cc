@@ -27,6 +27,25 @@ bool InTable(int fd) { return static_cast<unsigned>(fd) < kStreamTableSize; }
 // A vforked child's descriptors are its own, but this table is its parent's.
 bool IsVforked() { return ThisThread()->id.vforks != 0; }
 
+// How glibc's struct _IO_wide_data begins: its header keeps that to itself.
+struct WideBuffer {
+  const wchar_t *read_ptr, *read_end, *read_base;
+  const wchar_t *write_base, *write_ptr;
+};
+
+const WideBuffer* WideOf(const FILE* stream) {
+  return reinterpret_cast<const WideBuffer*>(stream->_wide_data);
+}
+
+uint64_t BytesOf(const wchar_t* from, const wchar_t* to) {
+  uint64_t bytes = 0;
+  for (; from < to; ++from) {
+    const auto character = static_cast<uint32_t>(*from);
+    bytes += character < 0x80 ? 1 : character < 0x800 ? 2 : character < 0x10000 ? 3 : 4;
+  }
+  return bytes;
+}
+
 // Writes a kStreamState if there is something to say. In a threaded program another thread may be
 // about to free the stream: there the kernel reads it for us.
 void Report(FILE* stream, int only = -1) {
@@ -41,9 +60,10 @@ void Report(FILE* stream, int only = -1) {
     }
     seen = reinterpret_cast<const FILE*>(copy);
   }
-  const uint64_t ahead = ReadAhead(seen);
-  const uint64_t pending = Pending(seen);
-  const int fd = seen->_fileno;
+  // The buffer of wide characters may be gone, too, where other threads are.
+  const uint64_t ahead = session.threaded ? ReadAhead(seen) : AllAhead(seen);
+  const uint64_t pending = session.threaded ? Pending(seen) : AllPending(seen);
+  const int fd = NumberOf(seen);
   if (!InTable(fd) || (only >= 0 && fd != only)) return;
   const bool empty = ahead == 0 && pending == 0;
   if (empty && stream_reported[fd] == 0) return;
@@ -52,8 +72,9 @@ void Report(FILE* stream, int only = -1) {
   state->a = reinterpret_cast<uint64_t>(stream);
   state->b = ahead;
   state->c = pending;
-  const bool watched = session.payload && pending != 0 && Watched(fd);
-  const size_t recorded = watched || pending < kPreviewBytes ? pending : kPreviewBytes;
+  const uint64_t bytes = Pending(seen);
+  const bool watched = session.payload && bytes != 0 && Watched(fd);
+  const size_t recorded = watched || bytes < kPreviewBytes ? bytes : kPreviewBytes;
   if (recorded != 0 && Readable(seen->_IO_write_base, recorded)) {
     state.Blob(watched ? BlobTag::kPayload : BlobTag::kPreview, seen->_IO_write_base, recorded);
   }
@@ -62,6 +83,17 @@ void Report(FILE* stream, int only = -1) {
 
 }  // namespace
 
+uint64_t WideAhead(const FILE* stream) {
+  const WideBuffer* const wide = WideOf(stream);
+  if (wide->write_ptr > wide->write_base) return 0;
+  return BytesOf(wide->read_ptr, wide->read_end);
+}
+
+uint64_t WidePending(const FILE* stream) {
+  const WideBuffer* const wide = WideOf(stream);
+  return BytesOf(wide->write_base, wide->write_ptr);
+}
+
 IPCTRACE_START_CODE void AddStandardStreams() {
   stream_table[0].store(stdin);
   stream_table[1].store(stdout);
@@ -69,7 +101,7 @@ IPCTRACE_START_CODE void AddStandardStreams() {
 }
 
 void DidOpenStream(FILE* stream) {
-  const int fd = stream->_fileno;
+  const int fd = NumberOf(stream);
   if (!InTable(fd) || IsVforked()) return;
   Enter(fd, stream);
   stream_reported[fd] = 0;
@@ -89,7 +121,7 @@ void DidDupDescriptor(int from, int to) {
   FILE* const there = StreamOn(to);
   if (stream == there || IsVforked()) return;
   // A stream of the number's own stays: it will write to whatever the number now means.
-  if (there != nullptr && there->_fileno == to) return;
+  if (there != nullptr && NumberOf(there) == to) return;
   Enter(to, stream);
 }
 
@@ -97,7 +129,7 @@ void DidCloseDescriptor(int fd) {
   if (!InTable(fd)) return;
   if (DropUntold(fd)) return;
   FILE* const there = StreamOn(fd);
-  if (there == nullptr || there->_fileno == fd || IsVforked()) return;
+  if (there == nullptr || NumberOf(there) == fd || IsVforked()) return;
   stream_table[fd].store(nullptr);
 }
 

@@ -41,9 +41,16 @@ inline constexpr int kStreamError = 0x20;
 inline constexpr int kStreamInBackup = 0x100;
 inline constexpr int kStreamLineBuffered = 0x200;
 inline constexpr int kStreamPutting = 0x800;
+inline constexpr int kStreamOfFile = 0x2000;
 inline constexpr int kStreamNeedsLock = 0x80;  // in _flags2
 
-// Bytes read from the descriptor and not yet given to the program.
+// The descriptor's number; -1 for a stream in memory, whose _fileno may be anything.
+inline int NumberOf(const FILE* stream) {
+  return (stream->_flags & kStreamOfFile) != 0 ? stream->_fileno : -1;
+}
+
+// Bytes read from the descriptor and not yet given to the program; in a stream of wide characters,
+// those that are no characters yet.
 inline uint64_t ReadAhead(const FILE* stream) {
   if (stream->_IO_write_ptr > stream->_IO_write_base) return 0;
   uint64_t bytes = static_cast<uint64_t>(stream->_IO_read_end - stream->_IO_read_ptr);
@@ -53,11 +60,24 @@ inline uint64_t ReadAhead(const FILE* stream) {
   return bytes;
 }
 
-// Bytes the program has put out and the descriptor has not yet got.
+// Bytes the program has put out and the descriptor has not yet got; in a stream of wide characters,
+// those that are bytes already.
 inline uint64_t Pending(const FILE* stream) {
   return stream->_IO_write_ptr > stream->_IO_write_base
              ? static_cast<uint64_t>(stream->_IO_write_ptr - stream->_IO_write_base)
              : 0;
+}
+
+// What waits in a stream's buffer of wide characters, as bytes of UTF-8.
+uint64_t WideAhead(const FILE* stream) IPCTRACE_COLD;
+uint64_t WidePending(const FILE* stream) IPCTRACE_COLD;
+
+// Both together.
+inline uint64_t AllAhead(const FILE* stream) {
+  return ReadAhead(stream) + (__builtin_expect(stream->_mode > 0, 0) ? WideAhead(stream) : 0);
+}
+inline uint64_t AllPending(const FILE* stream) {
+  return Pending(stream) + (__builtin_expect(stream->_mode > 0, 0) ? WidePending(stream) : 0);
 }
 
 void AddStandardStreams();

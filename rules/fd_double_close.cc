@@ -74,7 +74,7 @@ class FdDoubleClose : public Rule {
       [this](uint32_t a, uint32_t b) { return SamePlace(a, b); }};
 };
 
-REGISTER_RULE(FdDoubleClose, "fd-double-close", Severity::kError, {});
+REGISTER_RULE(FdDoubleClose, "fd-double-close", Severity::kError, {"stdio-close-mismatch"});
 
 }  // namespace
 }  // namespace ipctrace

@@ -89,6 +89,11 @@ class FdLeak : public Rule {
   // Kept for good reason, whatever it was last used for.
   static bool HasReason(const Descriptor& descriptor) {
     const Object& object = *descriptor.object();
+    // A lock is held by keeping the file open.
+    for (const FileLock& lock : object.locks) {
+      if (lock.owner == (lock.by_process ? descriptor.process_id : descriptor.description->id))
+        return true;
+    }
     switch (object.kind) {
       case ObjectKind::kSocket: {
         const SocketInfo& socket = object.socket;

@@ -19,7 +19,7 @@ class FdUncheckedError : public Rule {
   bool WatchesSuccess(Op op) const override { return false; }
 
   void DidLeave(const Act& act) override {
-    if (act.err == 0) return;
+    if (act.err == 0 || (act.op == Op::kConnect && act.err == EINPROGRESS)) return;
     uint64_t root = 0;
     if (act.err == EBADF && Uses(act.op)) {
       bool negative = act.fd < 0 && HasDescriptor(act);
@@ -63,9 +63,12 @@ class FdUncheckedError : public Rule {
       case Op::kDup2:
         return true;
       default:
-        return false;
+        return Readies(op);
     }
   }
+  // What a function that is to give a descriptor does with it before it gives it: where that fails,
+  // it gives -1 too.
+  static bool Readies(Op op) { return op == Op::kBind || op == Op::kListen || op == Op::kConnect; }
 
   // Not close, poll and the probes, which may be asked about a number that is none.
   static bool Uses(Op op) {
@@ -77,6 +80,8 @@ class FdUncheckedError : public Rule {
       case Op::kSeek:
       case Op::kTransfer:
       case Op::kTruncate:
+      case Op::kFile:
+      case Op::kMap:
       case Op::kStreamOpen:
       case Op::kDirOpen:
       case Op::kDup:
@@ -153,13 +158,16 @@ class FdUncheckedError : public Rule {
     if (cause == nullptr) return 0;
     if (++cause->uses > 1) return cause->root;
     Finding& finding = cause->finding;
+    bool direct = !Readies(cause->op);
     finding.message = absl::StrCat(
         Named(*act.process), " called ", CallName(act.call), " on descriptor ",
-        act.fd < 0 ? act.fd : -1, ": the result of ", cause->text, ", which had failed (",
+        act.fd < 0 ? act.fd : -1, direct ? ": the result of " : ", given by a function in which ",
+        cause->text, direct ? ", which had failed (" : " had failed (",
         strerrorname_np(cause->err) != nullptr ? strerrorname_np(cause->err) : "error", ", ",
         strerrordesc_np(cause->err) != nullptr ? strerrordesc_np(cause->err) : "", ")");
-    finding.fix = absl::StrCat("Check the result of ", cause->text,
-                               " where it is called, and do not go on when it is -1");
+    finding.fix =
+        absl::StrCat("Check the result of ", direct ? "" : "the function that calls ", cause->text,
+                     direct ? " where it is called" : "", ", and do not go on when it is -1");
     finding.site = act.site();
     finding.cause_stack = cause->site.stack;
     finding.story = {

@@ -58,14 +58,9 @@ class StdioFdMix : public Rule {
       default:
         break;
     }
-    if (loaded_.empty() || act.failed() || act.result < 0 || act.descriptor == nullptr) return;
-    auto it = loaded_.find(act.descriptor->description->id);
-    if (it == loaded_.end()) return;
-    std::vector<Loaded> streams = it->second;
-    for (const Loaded& each : streams) {
-      auto stream = each.stream.lock();
-      if (stream != nullptr && stream->death == StreamDeath::kAlive) Past(act, stream, each.exact);
-    }
+    if (loaded_.empty() || act.failed() || act.result < 0) return;
+    Used(act, act.descriptor);
+    if (act.op == Op::kTransfer) Used(act, act.process->Find(static_cast<int>(act.a)));
   }
 
   void DidEnter(const Act& act) override {
@@ -154,6 +149,18 @@ class StdioFdMix : public Rule {
     }
   }
 
+  void Used(const Act& act, const std::shared_ptr<Descriptor>& used) {
+    if (used == nullptr) return;
+    auto it = loaded_.find(used->description->id);
+    if (it == loaded_.end()) return;
+    std::vector<Loaded> streams = it->second;
+    for (const Loaded& each : streams) {
+      auto stream = each.stream.lock();
+      if (stream == nullptr || stream->death != StreamDeath::kAlive) continue;
+      Past(act, used, stream, each.exact);
+    }
+  }
+
   bool Related(const Act& act, const Descriptor& used, const Descriptor& under) const {
     if (&used == &under) return true;
     // stdout and stderr in one file, as the shell's 2>&1 has it, are two streams by intention.
@@ -164,21 +171,26 @@ class StdioFdMix : public Rule {
     return &OriginOf(used) == &OriginOf(under);
   }
 
-  // `act` used a description on which `stream` has something in its buffer.
-  void Past(const Act& act, const std::shared_ptr<Stream>& stream, bool exact) {
+  // Whether it goes by the description's offset: not where it is given another, or only looks.
+  static bool Moves(const Act& act, bool writes) {
+    if (act.op != Op::kTransfer) return true;
+    return (act.c & (writes ? kTransferOwnTo : kTransferOwnFrom | kTransferTee)) == 0;
+  }
+
+  // `act` used a description on which `stream` has something in its buffer, through `used`.
+  void Past(const Act& act, const std::shared_ptr<Descriptor>& used,
+            const std::shared_ptr<Stream>& stream, bool exact) {
     const Process* owner =
         stream->process_id == act.process->id ? act.process : model().Find(stream->process_id);
     if (owner == nullptr || !owner->alive()) return;
     auto under = owner->Find(stream->number);
-    auto used = act.op == Op::kTransfer && act.descriptor->description != nullptr &&
-                        under != nullptr && under->description != act.descriptor->description
-                    ? act.process->Find(static_cast<int>(act.a))
-                    : act.descriptor;
-    if (under == nullptr || used == nullptr || under->description != used->description) return;
+    if (under == nullptr || under->description != used->description) return;
     if (!Related(act, *used, *under)) return;
     bool own = owner == act.process;
     bool in_handler = act.thread->open.size() > 0 || (act.flags & kRecordInSignal) != 0;
-    switch (act.op) {
+    bool writes = act.op == Op::kWrite || (act.op == Op::kTransfer && used != act.descriptor);
+    if (!Moves(act, writes)) return;
+    switch (writes ? Op::kWrite : act.op) {
       case Op::kWrite:
         if (!own || in_handler || OwnPending(*stream) == 0 || act.result == 0) return;
         return Report(Reordered(act, *stream, under));
@@ -187,7 +199,7 @@ class StdioFdMix : public Rule {
         return Seeked(act, stream, under);
       case Op::kRead:
       case Op::kTransfer:
-        if (used != act.descriptor || stream->read_ahead == 0 || act.a == 0) return;
+        if (stream->read_ahead == 0 || (act.op == Op::kRead ? act.a : act.b) == 0) return;
         if ((act.flags & kRecordPeek) != 0) return;
         if (used->object()->kind == ObjectKind::kTerminal) return;
         for (const Suspicion& each : suspicions_) {

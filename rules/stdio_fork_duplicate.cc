@@ -41,7 +41,7 @@ class StdioForkDuplicate : public Rule {
     uint64_t bytes = 0;
     Site fork;  // that made it; nowhere for the first
 
-    bool written() const { return stream->flushes > flushes; }
+    bool written() const { return stream->flushes > flushes && stream->thrown_away != flushes; }
   };
 
   // The family of the bytes that wait in `stream`: the one of an earlier fork if it has written

@@ -138,7 +138,11 @@ class StdioLostOutput : public Rule {
       auto descriptor = process.Find(stream->number);
       if (descriptor == nullptr) continue;
       const Object& object = *descriptor->object();
-      if (object.IsPipe() && !object.outside && Readers(object).empty()) continue;
+      // Nobody is there to read it; but a command that popen has just started may still come.
+      if (object.IsPipe() && !object.outside && object.last_reader.process != nullptr &&
+          Readers(object).empty()) {
+        continue;
+      }
       Loss loss;
       loss.stream = stream;
       loss.bytes = stream->pending - stream->inherited_pending;

@@ -55,13 +55,13 @@ std::array<const char*, 3> FieldNames(Op op) {
     case Op::kSeek:
       return {"offset", "whence", nullptr};
     case Op::kTransfer:
-      return {"to", "bytes", "tee"};
+      return {"to", "bytes", "flags"};
     case Op::kTruncate:
       return {"length", nullptr, nullptr};
     case Op::kStreamOpen:
       return {"stream", "new_fd", "flags"};
     case Op::kStreamReopen:
-      return {"stream", "new_fd", nullptr};
+      return {"stream", "new_fd", "written"};
     case Op::kStreamClose:
       return {"stream", "written", "discarded"};
     case Op::kStreamRead:
@@ -144,6 +144,7 @@ std::array<const char*, 3> FieldNames(Op op) {
     case Op::kBlob:
     case Op::kModules:
     case Op::kClose:
+    case Op::kFile:
     case Op::kProbe:
     case Op::kMap:
     case Op::kBind:

@@ -219,7 +219,7 @@ void Recorder::DidRead(const Act& act) {
     if (act.err == ECONNRESET) Event(act, "meets a reset (RST)", "reset", object);
     return;
   }
-  const bool left_there = act.op == Op::kTransfer && act.c != 0;  // tee
+  const bool left_there = act.op == Op::kTransfer && (act.c & kTransferTee) != 0;
   const uint64_t size = act.op == Op::kStreamRead ? act.b
                         : left_there              ? 0
                                      : static_cast<uint64_t>(std::max<int64_t>(act.result, 0));

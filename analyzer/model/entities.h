@@ -249,8 +249,9 @@ struct Stream {
   uint32_t inherited_from = 0;     // that parent's process id
   uint64_t flushes = 0;            // how often buffered output was written out, also by exit
   Site last_flush;
-  int32_t child = 0;  // popen: the pid of the command
-  Site last_use;      // the last call on the stream that left a record
+  std::optional<uint64_t> thrown_away;  // __fpurge emptied it, after so many flushes
+  int32_t child = 0;                    // popen: the pid of the command
+  Site last_use;                        // the last call on the stream that left a record
   StreamDeath death = StreamDeath::kAlive;
 };
 

@@ -431,7 +431,8 @@ void Replay::Leave(Act& act) {
       Use(act, act.descriptor);
       Use(act, to);
       if (act.failed() || act.result <= 0) return;
-      if (act.c == 0) MovedIn(act, act.descriptor, static_cast<uint64_t>(act.result));
+      if ((act.c & kTransferTee) == 0)
+        MovedIn(act, act.descriptor, static_cast<uint64_t>(act.result));
       return MovedOut(act, to, static_cast<uint64_t>(act.result));
     }
     case Op::kStreamOpen:
@@ -514,6 +515,7 @@ void Replay::Leave(Act& act) {
       return;
     case Op::kSeek:
     case Op::kTruncate:
+    case Op::kFile:
     case Op::kMap:
     case Op::kLockFile:
     case Op::kEpollWait:

@@ -100,6 +100,7 @@ class Replay {
 
   // --- replay_streams.cc
   Stream& StreamOf(const Act& act);
+  void WrittenAtReopen(const Act& act);
   void Flushed(Stream& stream, const Act& act);
   void StreamOpened(Act& act);
   void StreamUsed(Act& act);

@@ -78,6 +78,9 @@ void Replay::Count(const Act& act) {
     case Op::kPclose:
       seen.written += act.b;
       break;
+    case Op::kStreamReopen:
+      seen.written += act.c;
+      break;
     case Op::kLibrary:
       seen.read_known = false;
       if (act.c != 0) seen.written_known = false;

@@ -88,6 +88,7 @@ void Inherit(Replay& replay, Process& child, const Process& parent,
     copy->inherited_pending = stream->pending;
     copy->inherited_from = parent.id;
     copy->flushes = 0;
+    copy->thrown_away.reset();
     copy->child = 0;
     auto descriptor = child.Find(stream->number);
     copy->descriptor = descriptor;

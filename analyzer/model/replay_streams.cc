@@ -28,6 +28,7 @@ Stream& Replay::StreamOf(const Act& act) {
 
 void Replay::StreamOpened(Act& act) {
   if (act.op == Op::kPopen) Spawned(act);
+  if (act.op == Op::kStreamReopen) WrittenAtReopen(act);
   if (act.result == 0) return;
   int fd = act.op == Op::kStreamReopen ? static_cast<int>(act.b) : act.fd;
   if (fd < 0) return;  // fmemopen and the like have no descriptor
@@ -64,12 +65,22 @@ void Replay::StreamOpened(Act& act) {
   if (act.op == Op::kPopen) stream.child = static_cast<int32_t>(act.c);
 }
 
+// freopen writes out what was meant for the old descriptor.
+void Replay::WrittenAtReopen(const Act& act) {
+  auto it = act.process->streams.find(act.a);
+  if (act.c == 0 || it == act.process->streams.end()) return;
+  Flushed(*it->second, act);
+  if (act.descriptor != nullptr) ++act.descriptor->usage.writes;
+  MovedOut(act, act.descriptor, act.c);
+}
+
 void Replay::Flushed(Stream& stream, const Act& act) {
   ++stream.flushes;
   stream.last_flush = act.site();
 }
 
 void Replay::StreamUsed(Act& act) {
+  if (act.fd < 0) return;  // in memory: what it holds goes nowhere
   Stream& stream = StreamOf(act);
   if (act.b > 0 && act.op != Op::kStreamRead) Flushed(stream, act);
   stream.last_use = act.site();
@@ -98,10 +109,12 @@ void Replay::StreamUsed(Act& act) {
 }
 
 void Replay::StreamState(const Act& act) {
+  if (act.fd < 0) return;
   Stream& stream = StreamOf(act);
   stream.read_ahead = act.b;
   stream.pending = act.c;
   if (act.c == 0) stream.inherited_pending = 0;
+  if (act.call == Call::__fpurge) stream.thrown_away = stream.flushes;
 }
 
 void Replay::StreamClosed(Act& act) {

@@ -189,8 +189,7 @@ void Flows::DidRead(const Act& act) {
   if (act.descriptor == nullptr || act.failed() || (act.flags & kRecordPeek) != 0) return;
   const auto object = act.descriptor->object();
   if (!Followed(*object)) return;
-  const bool nothing =
-      act.result < 0 || (act.op == Op::kTransfer && act.c != 0);  // tee leaves it there
+  const bool nothing = act.result < 0 || (act.op == Op::kTransfer && (act.c & kTransferTee) != 0);
   const uint64_t size = act.op == Op::kStreamRead ? act.b
                         : nothing                 ? 0
                                                   : static_cast<uint64_t>(act.result);

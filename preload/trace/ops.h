@@ -34,7 +34,8 @@ enum class Op : uint8_t {
                  // of the descriptor that is not a close, a question, or a call which fails on what
                  // has no position; before a fork and an exec; and at the end
   kStreamState,  // what a FILE* holds while its descriptor is used past it, or at fork, exec, exit.
-                 // fd, a=FILE*, b=read-ahead bytes, c=pending output bytes
+                 // fd, a=FILE*, b=read-ahead bytes, c=pending output bytes. __fpurge: it threw away
+                 // what there was
 
   // --- Bytes -----------------------------------------------------------------------------------
   // At entry: fd, a=bytes asked (all vectors together). At return: result=bytes moved,
@@ -47,8 +48,10 @@ enum class Op : uint8_t {
   kReadAt,    // pread and kin: a=bytes, b=offset
   kWriteAt,   // pwrite and kin: a=bytes, b=offset
   kSeek,      // a=offset, b=whence
-  kTransfer,  // sendfile, splice, tee, copy_file_range: fd=from, a=to (fd), b=bytes, c=1 for tee
+  kTransfer,  // sendfile, splice, tee, copy_file_range: fd=from, a=to (fd), b=bytes,
+              // c=TransferFlags
   kTruncate,  // a=length
+  kFile,      // fsync, fchmod...: fd, something else with the file as a whole
 
   // --- Streams. fd=descriptor under the FILE*, a=FILE* ------------------------------------------
   // Those that move bytes, and kStreamState, have them as [Payload] where a protocol watches, else
@@ -56,7 +59,8 @@ enum class Op : uint8_t {
   // what the call put out), and longer than what was moved: the first bytes are meant.
   kStreamOpen,   // fopen, fdopen, tmpfile. result=1 or 0 (NULL); at return fd, a. b=1 when the
                  // descriptor is new, 0 for fdopen (fd at entry). c=open flags. [Path], [Fds]
-  kStreamReopen, // freopen. fd at entry=old one (released), b=new fd at return. [Path], [Fds]
+  kStreamReopen, // freopen. fd at entry=old one (released), b=new fd at return, c=bytes it wrote
+                 // out. [Path], [Fds]
   kStreamClose,  // fclose: releases fd. At return b=bytes it wrote out, c=read-ahead thrown away
   kStreamRead,   // at return b=bytes read from the descriptor, c=read-ahead left in the buffer,
                  // result=1 when the caller got something, 0 at EOF or error (then err or 0)
@@ -145,6 +149,13 @@ enum HelloFlags : uint64_t {
   kHelloFirst = 1,      // first process of the session
   kHelloNoProc = 2,     // /proc could not be read: [Fds] is incomplete
   kHelloOwnCalls = 4,   // Valgrind or a sanitizer's runtime makes system calls of its own
+};
+
+// Flags of kTransfer.
+enum TransferFlags : uint64_t {
+  kTransferTee = 1,      // leaves the bytes where they were
+  kTransferOwnFrom = 2,  // reads at an offset of the caller's, not at the description's
+  kTransferOwnTo = 4,    // and writes so
 };
 
 enum class AnonymousKind : uint64_t {
