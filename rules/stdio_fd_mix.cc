@@ -271,17 +271,19 @@ class StdioFdMix : public Rule {
   Finding Reordered(const Act& act, const Stream& stream,
                     const std::shared_ptr<Descriptor>& under) {
     Finding finding = Start(act, stream, under);
+    std::string called = act.op == Op::kTransfer
+                             ? CallOf(*act.process, act.call, absl::StrCat(" to fd ", act.a))
+                             : CallOf(act);
     finding.message =
-        absl::StrCat(CallOf(act), " while ", Bytes(OwnPending(stream)), " printed to ",
+        absl::StrCat(called, " while ", Bytes(OwnPending(stream)), " printed to ",
                      StreamName(stream), " still waited in its buffer: ",
                      act.op == Op::kSeek ? "they land at the new position"
                                          : "they come out after what was written later");
     finding.fix = absl::StrCat("call fflush(", stream.number == 1 ? "stdout" : "the stream",
                                ") right before ", NameOf(act.call), ", or write this through ",
                                StreamName(stream), " too");
-    finding.story.push_back(
-        StepAt(absl::StrCat(CallOf(act), " with ", Bytes(OwnPending(stream)), " not flushed"),
-               act.site()));
+    finding.story.push_back(StepAt(
+        absl::StrCat(called, " with ", Bytes(OwnPending(stream)), " not flushed"), act.site()));
     return finding;
   }
 
