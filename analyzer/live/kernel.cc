@@ -50,6 +50,8 @@ WaitingCalls WaitingCallsOf(Op op) {
     case Op::kStreamWrite:
     case Op::kStreamClose:
       return {{SYS_write, SYS_writev, SYS_sendto, SYS_sendmsg, SYS_sendmmsg, SYS_vmsplice}};
+    case Op::kTransfer:  // some name the source first, some the target
+      return {{SYS_splice, SYS_tee, SYS_sendfile, SYS_copy_file_range}, false};
     case Op::kExit:  // which of the streams is not known
       return {{SYS_write, SYS_writev}, false};
     case Op::kPoll:

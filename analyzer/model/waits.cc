@@ -134,6 +134,27 @@ bool AddObject(const Model& model, const std::shared_ptr<Descriptor>& descriptor
   return true;
 }
 
+// splice and its kin wait until there is something at the one side, and then for room at the other.
+bool AddTransfer(const Model& model, const Act& act, Blocked& blocked) {
+  auto to = act.process->Find(static_cast<int>(act.a));
+  if (to == nullptr || (act.flags & kRecordDontWait) != 0) return false;
+  if (act.descriptor->description->nonblocking() || to->description->nonblocking()) return false;
+  auto streams = [](const Object& object) {
+    return object.IsPipe() || object.kind == ObjectKind::kSocket;
+  };
+  const Object& from = *act.descriptor->object();
+  if (!streams(from)) {
+    // A file has its bytes at hand.
+    return from.kind == ObjectKind::kFile && streams(*to->object()) &&
+           AddObject(model, to, Goal::kSpace, blocked);
+  }
+  // What a call of splice has moved it returns with: it is counted.
+  const Queue& queue = from.IsPipe() ? from.queue : from.socket.incoming;
+  if (queue.inexact) return false;
+  if (queue.Unread() == 0) return AddObject(model, act.descriptor, Goal::kData, blocked);
+  return streams(*to->object()) && AddObject(model, to, Goal::kSpace, blocked);
+}
+
 bool AddPoll(const Model& model, const Act& act, Blocked& blocked) {
   if (static_cast<int64_t>(act.b) >= 0) return false;  // a timeout
   const std::string* set = act.Blob(BlobTag::kPoll);
@@ -170,6 +191,7 @@ bool AddEpoll(const Model& model, const Act& act, Blocked& blocked) {
   return !blocked.causes.empty();
 }
 
+// Of a process group (0, or below -1) it is not known who belongs to it: any child may.
 bool AddChildren(const Act& act, int64_t pid, Blocked& blocked) {
   for (const Process* child : act.process->children) {
     if (child->reaped || (pid > 0 && child->pid != pid)) continue;
@@ -227,6 +249,8 @@ bool Causes(const Model& model, const Thread& thread, Blocked& blocked) {
     case Op::kStreamWrite:
     case Op::kStreamClose:
       return may_block && AddObject(model, act->descriptor, Goal::kSpace, blocked);
+    case Op::kTransfer:
+      return act->descriptor != nullptr && AddTransfer(model, *act, blocked);
     case Op::kAccept:
       return may_block && act->descriptor->object()->socket.state == SocketState::kListening &&
              AddObject(model, act->descriptor, Goal::kData, blocked);
@@ -250,7 +274,7 @@ bool Causes(const Model& model, const Thread& thread, Blocked& blocked) {
     case Op::kEpollWait:
       return AddEpoll(model, *act, blocked);
     case Op::kWait:
-      if ((act->b & WNOHANG) != 0 || static_cast<int64_t>(act->a) < -1 || act->a == 0) return false;
+      if ((act->b & WNOHANG) != 0) return false;
       return AddChildren(*act, static_cast<int64_t>(act->a), blocked);
     case Op::kSystem:
     case Op::kPclose:
@@ -362,6 +386,27 @@ std::vector<const Process*> Wakers(const Model& model, const Cause& cause) {
   return processes;
 }
 
+// Whether a signal that somebody sends would run code of the program's own in it, which interrupts
+// the wait or does what ends it. Faults are not sent, and SIGPIPE comes from its own writes; of
+// SIGCHLD more is known.
+bool HandlesSignals(const Process& process) {
+  for (int signal = 1; signal < static_cast<int>(process.dispositions.size()); ++signal) {
+    switch (signal) {
+      case SIGCHLD:
+      case SIGPIPE:
+      case SIGILL:
+      case SIGABRT:
+      case SIGBUS:
+      case SIGFPE:
+      case SIGSEGV:
+        continue;
+      default:
+        if (process.dispositions[signal] == Disposition::kHandler) return true;
+    }
+  }
+  return false;
+}
+
 bool AlarmPending(const Process& process, Nanos now) {
   return process.alarm_at >= 0 && (process.alarm_at >= now || process.alarm_interval > 0);
 }
@@ -442,7 +487,8 @@ std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now) {
              (HasName(cause) && somebody_can_act());
     };
     std::erase_if(suspects, [&](const Blocked& blocked) {
-      bool free = child_may_end(*blocked.act->process) ||
+      const Process& process = *blocked.act->process;
+      bool free = child_may_end(process) || (HandlesSignals(process) && somebody_can_act()) ||
                   std::any_of(blocked.causes.begin(), blocked.causes.end(), may_come);
       if (free) {
         suspected.erase(blocked.thread);

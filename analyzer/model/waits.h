@@ -23,8 +23,9 @@
 //     for somebody outside, and so may several at one FIFO. Where two do at different FIFOs that
 //     the run made, and nobody else goes on, they have taken the FIFOs in different orders.
 //
-// What is not counted as a waker: kill(2) by a running process. A supervisor that ends a hung child
-// does not make the child's wait come true.
+// A process with a handler of its own for some signal may be woken by whoever still runs: kill(2)
+// then interrupts its wait, or the handler does what ends it. Without a handler kill(2) is not
+// counted as a waker: a supervisor that ends a hung child does not make the child's wait come true.
 #ifndef IPCTRACE_ANALYZER_MODEL_WAITS_H_
 #define IPCTRACE_ANALYZER_MODEL_WAITS_H_
 
