@@ -479,13 +479,7 @@ void Replay::Leave(Act& act) {
     case Op::kConnect:
       return Connected(act);
     case Op::kShutdown:
-      Use(act, act.descriptor);
-      if (!act.failed() && act.descriptor != nullptr) {
-        SocketInfo& socket = act.descriptor->object()->socket;
-        socket.shut_read |= act.a == 0 || act.a == 2;   // SHUT_RD, SHUT_RDWR
-        socket.shut_write |= act.a == 1 || act.a == 2;  // SHUT_WR, SHUT_RDWR
-      }
-      return;
+      return WasShutDown(act);
     case Op::kSockopt:
       if (!act.failed() && act.descriptor != nullptr && act.a == 1 /* SOL_SOCKET */) {
         SocketInfo& socket = act.descriptor->object()->socket;

@@ -27,7 +27,8 @@ class Replay {
   void ForkEntered(const Act& act);
   void StandIn(const Act& act, int32_t pid, const Model::ForkPoint& point);
   void Dispositions(Process& process, const Act& act);
-  void Found(Process& process, const FdFact& fact, const Act& act);
+  void Found(Process& process, const FdFact& fact, const Act& act,
+             const std::map<int, std::shared_ptr<Descriptor>>* before = nullptr);
   static Act AsProcess(const Act& act, Process& process);
   void ForkReturned(const Act& act);
   void Spawned(const Act& act);
@@ -94,6 +95,7 @@ class Replay {
   void Accepted(Act& act);
   void ConnectEntered(Act& act);
   void Connected(Act& act);
+  void WasShutDown(const Act& act);
   void Meet(const std::shared_ptr<Object>& end);  // finds the other end by its addresses
 
   void Pair(const std::shared_ptr<Object>& a, const std::shared_ptr<Object>& b);

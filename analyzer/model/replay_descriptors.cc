@@ -314,8 +314,10 @@ void Replay::ToldUnmet(const std::shared_ptr<Object>& connection) {
 
 void Replay::MovedOut(const Act& act, const std::shared_ptr<Descriptor>& to, uint64_t bytes) {
   if (to == nullptr || bytes == 0) return;
-  to->usage.write_bytes += bytes;
   Object& object = *to->object();
+  // A stream on a read end has thrown away what it could not write.
+  if (object.IsPipe() && !to->description->writable()) return;
+  to->usage.write_bytes += bytes;
   std::shared_ptr<Object> other_end;
   Queue* queue = nullptr;
   if (object.IsPipe()) {

@@ -4,6 +4,7 @@
 // may already have closed what the child holds. After exec the new image reports what it found
 // open, and the model reconciles itself with that: what it did not know of, it takes as found.
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -11,8 +12,6 @@
 #include <algorithm>
 
 #include "absl/strings/str_split.h"
-#include <signal.h>
-
 #include "analyzer/model/replay.h"
 #include "analyzer/symbols/stacks.h"
 
@@ -21,7 +20,6 @@ namespace {
 
 // What libc has to say of a heap or a stack that it finds damaged, before it ends the process.
 constexpr uint64_t kWrittenByAbort = 1024;
-
 
 std::string BaseName(const std::string& path) {
   return path.substr(path.rfind('/') + 1);  // npos + 1 == 0
@@ -243,6 +241,7 @@ void Replay::Hello(Act& act, uint32_t trace_id) {
   }
   process->last_exec = own.site();
   process->past_images.emplace_back(act.enter, process->exe);
+  const auto before = process->table;
   std::vector<std::shared_ptr<Descriptor>> lost;
   for (auto& [fd, descriptor] : process->table) {
     auto fact = std::find_if(facts.begin(), facts.end(),
@@ -267,7 +266,7 @@ void Replay::Hello(Act& act, uint32_t trace_id) {
     if (process->table.contains(fact.fd)) {
       WasDescribed(own, fact);
     } else {
-      Found(*process, fact, own);
+      Found(*process, fact, own, &before);
     }
   }
   for (auto& [address, stream] : process->streams) stream->death = StreamDeath::kExec;
@@ -295,17 +294,21 @@ void Replay::Dispositions(Process& process, const Act& act) {
   }
 }
 
-void Replay::Found(Process& process, const FdFact& fact, const Act& act) {
-  // It came from the parent, under this number or (a spawn's file actions) another, or from
-  // outside.
+void Replay::Found(Process& process, const FdFact& fact, const Act& act,
+                   const std::map<int, std::shared_ptr<Descriptor>>* before) {
+  // It was there before the exec under another number (a spawn's file actions are not seen), or it
+  // came from the parent, under this number or another, or from outside.
   std::shared_ptr<Descriptor> from;
-  if (process.parent != nullptr) {
-    for (auto& [fd, candidate] : process.parent->table) {
+  auto look = [&](const std::map<int, std::shared_ptr<Descriptor>>& table) {
+    for (auto& [fd, candidate] : table) {
       if (candidate->object()->inode != fact.inode || fact.inode == 0) continue;
       if (candidate->description->access != static_cast<int>(fact.status & O_ACCMODE)) continue;
       if (fd == fact.fd || from == nullptr) from = candidate;
     }
-  }
+  };
+  if (before != nullptr) look(*before);
+  const bool own_copy = from != nullptr;
+  if (from == nullptr && process.parent != nullptr) look(process.parent->table);
   std::shared_ptr<Description> description;
   std::shared_ptr<Object> object;
   if (from != nullptr) {
@@ -330,7 +333,12 @@ void Replay::Found(Process& process, const FdFact& fact, const Act& act) {
     }
   }
   auto descriptor = Add(process, fact.fd, description,
-                        from != nullptr ? Birth::kInherited : Birth::kFound, act, from);
+                        own_copy          ? Birth::kDuplicated
+                        : from != nullptr ? Birth::kInherited
+                                          : Birth::kFound,
+                        act, from);
+  // The program that was started has no line of its own for it: what started it has.
+  if (from != nullptr && act.stack == 0) descriptor->born = process.born;
   descriptor->close_on_exec = (fact.fd_flags & FD_CLOEXEC) != 0;
   if (from != nullptr || process.execed) {
     descriptor->survived_exec = true;

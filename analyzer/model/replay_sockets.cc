@@ -227,4 +227,12 @@ void Replay::Connected(Act& act) {
   if (socket.domain != AF_UNIX) Meet(object);
 }
 
+void Replay::WasShutDown(const Act& act) {
+  Use(act, act.descriptor);
+  if (act.failed() || act.descriptor == nullptr) return;
+  SocketInfo& socket = act.descriptor->object()->socket;
+  socket.shut_read |= act.a == SHUT_RD || act.a == SHUT_RDWR;
+  socket.shut_write |= act.a == SHUT_WR || act.a == SHUT_RDWR;
+}
+
 }  // namespace ipctrace
