@@ -41,6 +41,8 @@ class ProcessChildFallthrough : public Rule {
   bool Watches(Op op) const override {
     switch (op) {
       case Op::kAccept:
+      case Op::kPoll:
+      case Op::kEpollWait:
       case Op::kRead:
       case Op::kWrite:
       case Op::kStreamRead:
@@ -55,7 +57,9 @@ class ProcessChildFallthrough : public Rule {
         return false;
     }
   }
-  bool WatchesEntry(Op op) const override { return op == Op::kAccept || op == Op::kWait; }
+  bool WatchesEntry(Op op) const override {
+    return op == Op::kAccept || op == Op::kWait || op == Op::kPoll || op == Op::kEpollWait;
+  }
 
   void DidFork(const Process& parent, const Process& child, const Act* act) override {
     if (child.execed || OpOf(child.born.call) != Op::kFork || IsInstalled(parent, child.born.time))
@@ -81,6 +85,7 @@ class ProcessChildFallthrough : public Rule {
   void DidEnter(const Act& act) override {
     if (children_.empty()) return;
     if (act.op == Op::kAccept) Accepts(act);
+    if (act.op == Op::kPoll || act.op == Op::kEpollWait) LooksForClients(act);
     if (act.op == Op::kWait) ParentWaits(act);
   }
 
@@ -99,6 +104,7 @@ class ProcessChildFallthrough : public Rule {
       if (act.err == ECHILD) ChildWaits(act);
       return;
     }
+    if (act.op == Op::kPoll || act.op == Op::kEpollWait) return;
     if (doings_.empty()) return;
     auto it = doings_.find(act.process);
     if (it == doings_.end() || act.stack == 0 || it->second.size() >= kMostStacks) return;
@@ -187,12 +193,46 @@ class ProcessChildFallthrough : public Rule {
         break;
       }
     }
+    ParentAccepted(act, act.descriptor);
+  }
+
+  void ParentAccepted(const Act& act, const std::shared_ptr<Descriptor>& listener) {
+    uint64_t id = listener->object()->id;
     for (auto& [process, child] : children_) {
-      if (child.parent != act.process || child.accepted.process == 0 || child.listener != listener)
+      if (child.parent != act.process || child.accepted.process == 0 || child.listener != id)
         continue;
-      ReportAccept(child, act.descriptor);
+      ReportAccept(child, listener);
     }
-    last_accept_[{act.process, listener}] = act.enter;
+    last_accept_[{act.process, id}] = act.enter;
+  }
+
+  // Who polls the listener that he accepted on is about to accept again.
+  void LooksForClients(const Act& act) {
+    auto accepts = accepts_.find(act.process);
+    if (accepts == accepts_.end()) return;
+    for (const Accept& accept : accepts->second) {
+      if (auto listener = Watched(act, accept.listener)) ParentAccepted(act, listener);
+    }
+  }
+
+  // By which descriptor the call watches this object; null: it does not.
+  static std::shared_ptr<Descriptor> Watched(const Act& act, uint64_t object) {
+    if (act.op == Op::kEpollWait) {
+      if (act.descriptor == nullptr) return nullptr;
+      for (const auto& [fd, entry] : act.descriptor->object()->interest) {
+        auto description = entry.first.lock();
+        if (description != nullptr && description->object->id == object)
+          return act.process->Find(fd);
+      }
+      return nullptr;
+    }
+    const std::string* set = act.Blob(BlobTag::kPoll);
+    if (set == nullptr) return nullptr;
+    for (const PollEntry& entry : EntriesOf<PollEntry>(*set)) {
+      auto descriptor = act.process->Find(entry.fd);
+      if (descriptor != nullptr && descriptor->object()->id == object) return descriptor;
+    }
+    return nullptr;
   }
 
   bool ParentAccepts(const Child& child) const {
@@ -252,8 +292,9 @@ class ProcessChildFallthrough : public Rule {
   void ReportWait(Child& child) {
     if (child.waited.process == 0 || child.parent_waited.process == 0) return;
     if (!SameStack(child.waited.stack, child.parent_waited.stack)) return;
-    Finding finding = WentOn(child, child.waited,
-                             "code: there it waits for itself (ECHILD), where its parent waits for it");
+    Finding finding =
+        WentOn(child, child.waited,
+               "code: there it waits for itself (ECHILD), where its parent waits for it");
     AddSteps(
         finding.story,
         {StepAt(absl::StrCat("fork made ", Named(*child.process)), child.fork),
@@ -293,8 +334,7 @@ class ProcessChildFallthrough : public Rule {
                                   [&](uint32_t other) { return SamePlace(stack, other); });
     }
     if (!did_its_own) return;
-    Finding finding =
-        WentOn(child, child.forked, "loop: parent and child now both fork there");
+    Finding finding = WentOn(child, child.forked, "loop: parent and child now both fork there");
     AddSteps(
         finding.story,
         {StepAt(absl::StrCat("fork made ", Named(*child.process)), child.fork),
