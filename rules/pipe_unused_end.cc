@@ -123,7 +123,7 @@ class PipeUnusedEnd : public Rule {
       // One's own open of a FIFO is meant: a server's dummy writer, so that it sees no end-of-file.
       if (end->object()->kind == ObjectKind::kFifo && end->birth == Birth::kOpened) continue;
       if ((used[&process] & SideOf(*end)) != 0) continue;  // by another number
-      if (IsHandedOn(channel, *end)) continue;
+      if (IsHandedOn(channel, *end) || IsForAll(channel, *end)) continue;
       kept[&process] |= SideOf(*end);
       kept_ends[&process].push_back(end);
     }
@@ -164,6 +164,20 @@ class PipeUnusedEnd : public Rule {
       return other->from.get() == &end && other->birth == Birth::kInherited && Used(*other) &&
              first_use >= 0 && other->process->born.time > first_use;
     });
+  }
+
+  // What several that were forked at the same place used was given to them all for use. This one
+  // had no occasion: nothing to log, say.
+  bool IsForAll(const Channel& channel, const Descriptor& end) {
+    if (end.birth != Birth::kInherited) return false;
+    std::set<const Process*> users;
+    for (const auto& other : channel.ends) {
+      const Process& sibling = *other->process;
+      if (&sibling == end.process || sibling.parent != end.process->parent) continue;
+      if (!Used(*other) || (SideOf(*other) & SideOf(end)) == 0) continue;
+      if (SamePlace(sibling.born.stack, end.process->born.stack)) users.insert(&sibling);
+    }
+    return users.size() > 1;
   }
 
   // Whether the process had used the pipe for the last time by then.
