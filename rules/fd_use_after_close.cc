@@ -101,7 +101,7 @@ class FdUseAfterClose : public Rule {
 };
 
 REGISTER_RULE(FdUseAfterClose, "fd-use-after-close", Severity::kError,
-              {"fd-double-close", "stdio-close-mismatch"});
+              {"fd-double-close", "stdio-close-mismatch", "process-child-fallthrough"});
 
 }  // namespace
 }  // namespace ipctrace

@@ -147,9 +147,10 @@ class PipeDataLost : public Rule {
     finding.subjects = SubjectsOf(*lost.end);
     // A program that is given a pipe as its input takes what it wants of it: `seq 1000 | grep -q
     // 5`.
-    bool filter = lost.end->number == 0 || lost.end->survived_exec || reader.execed ||
-                  OpOf(lost.end->born.call) == Op::kPopen ||
-                  IsInstalled(reader, lost.site.time != 0 ? lost.site.time : reader.ended_at);
+    Nanos when = lost.site.time != 0 ? lost.site.time : reader.ended_at;
+    bool execed = reader.execed && reader.last_exec.time < when;  // not: lost by that exec
+    bool filter = lost.end->number == 0 || lost.end->survived_exec || execed ||
+                  OpOf(lost.end->born.call) == Op::kPopen || IsInstalled(reader, when);
     if (filter) {
       Report(Severity::kNote, std::move(finding));
     } else {

@@ -56,9 +56,12 @@ class PipeWrongEnd : public Rule {
     if (reads ? end.readable() : end.writable()) return;
     // A program that was started with the wrong end cannot help it: whoever put it there can.
     Site site = act.site();
-    for (const Descriptor* each = descriptor.get(); each != nullptr && descriptor->survived_exec;
-         each = each->from.get()) {
-      if (each->born.stack != 0) {
+    bool foreign = IsInstalled(*act.process, act.enter);
+    for (const Descriptor* each = descriptor.get();
+         each != nullptr && (descriptor->survived_exec || foreign); each = each->from.get()) {
+      const Process* process = ProcessAt(model(), each->born);
+      if (each->born.stack != 0 &&
+          (process == nullptr || !IsInstalled(*process, each->born.time))) {
         site = each->born;
         break;
       }

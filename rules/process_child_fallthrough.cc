@@ -3,7 +3,9 @@
 //
 // Three signs of that, each from one and the same call stack in both processes: parent and child
 // both accept on the listener after the child was given a connection to serve; both fork again
-// after the child had done something that the parent did not do; or the parent waits for this
+// after the child had done something that the parent did not do (and, where that is another fork
+// than the one which made the child, the parent had nothing of its own to say: else there are two
+// who go on); or the parent waits for this
 // child, and the child, which has none, for the 0 that fork gave it. A recursion that comes by the
 // same line again has another stack. An interpreter has one stack for all places of a script, so
 // nothing can be said of it; programs that came with the system are left alone, and so are all
@@ -108,13 +110,21 @@ class ProcessChildFallthrough : public Rule {
     if (doings_.empty()) return;
     auto it = doings_.find(act.process);
     if (it == doings_.end() || act.stack == 0 || it->second.size() >= kMostStacks) return;
-    if (std::find(it->second.begin(), it->second.end(), act.stack) == it->second.end()) {
-      it->second.push_back(act.stack);
-    }
+    auto known = [&](const Doing& each) { return each.stack == act.stack; };
+    if (std::any_of(it->second.begin(), it->second.end(), known)) return;
+    it->second.push_back({act.stack, act.op == Op::kWrite || act.op == Op::kStreamWrite});
   }
 
   // One that accepts where its parent does will fork and wait there too: that is one mistake.
   void DidFinish() override {
+    for (auto& [process, child] : children_) {
+      if (child.polled == nullptr || child.told_accept) continue;
+      child.listener = child.polled->object()->id;
+      auto parents = polls_.find({child.parent, child.listener});
+      if (parents == polls_.end() || !SameStack(parents->second, child.polled_stack)) continue;
+      child.accepted = child.given_at;
+      if (ParentAccepts(child)) ReportAccept(child, child.polled);
+    }
     std::vector<uint32_t> told = at_accept_;
     for (auto* findings : {&forks_, &waits_}) {
       std::vector<uint32_t> now;
@@ -136,7 +146,10 @@ class ProcessChildFallthrough : public Rule {
     doings_.erase(&process);
     // Its parent's next fork may still show what it did.
     auto it = children_.find(&process);
-    if (it != children_.end() && it->second.forked.process == 0 && it->second.waited.process == 0) {
+    if (it == children_.end()) return;
+    const Child& child = it->second;
+    if (child.forks.empty() && child.waited.process == 0 && child.accepted.process == 0 &&
+        child.polled == nullptr) {
       children_.erase(it);
     }
   }
@@ -151,6 +164,11 @@ class ProcessChildFallthrough : public Rule {
     Accept accept;  // the parent's
     std::shared_ptr<Descriptor> copy;
   };
+  // What a process did, by the place.
+  struct Doing {
+    uint32_t stack = 0;
+    bool output = false;
+  };
   struct Child {
     const Process* parent = nullptr;
     const Process* process = nullptr;
@@ -158,14 +176,17 @@ class ProcessChildFallthrough : public Rule {
     std::vector<Given> given;
     Site accepted;  // by the child, where the parent had accepted
     uint64_t listener = 0;
-    // For those that fork again.
+    std::shared_ptr<Descriptor> polled;  // by which it polled the listener
+    uint32_t polled_stack = 0;           // if so: where
+    Site given_at;                       // and the parent's accept of its connection
+    bool told_accept = false;
+    uint64_t closed = 0;  // its own descriptor of the listener, if it had closed that
+    // For those that fork again: by what forks, and what each had done before.
     uint64_t parent_printed = 0;
-    bool printed = false;
-    std::vector<uint32_t> doings;  // stacks of what it did before
-    Site forked;
-    bool parent_forked = false;  // and what the parent did before it forked again
-    bool parent_printed_more = false;
-    std::vector<uint32_t> parent_doings;
+    bool printed = false, parent_printed_more = false;
+    std::vector<Site> forks, parent_forks;
+    std::vector<Doing> doings, parent_doings;
+    bool told = false;
     Site waited;         // by the child, for nobody
     Site parent_waited;  // for this child
   };
@@ -177,23 +198,32 @@ class ProcessChildFallthrough : public Rule {
   }
 
   void Accepts(const Act& act) {
-    if (act.descriptor == nullptr) return;
-    uint64_t listener = act.descriptor->object()->id;
+    // One that served its client has mostly closed the listener: it comes to accept all the same.
+    auto listening = act.descriptor;
+    if (listening == nullptr) {
+      auto closed = act.process->gone.find(act.fd);
+      if (closed == act.process->gone.end()) return;
+      listening = closed->second;
+    }
+    uint64_t listener = listening->object()->id;
     if (auto own = children_.find(act.process);
         own != children_.end() && own->second.accepted.process == 0) {
       Child& child = own->second;
       for (const Given& given : child.given) {
         if (given.accept.listener != listener) continue;
-        // One that let go of the connection unused is another worker, not a lost one.
-        if (!given.copy->usage.Used() && !given.copy->alive()) continue;
+        if (!WasForIt(given)) continue;
         if (!SameStack(given.accept.site.stack, act.stack)) continue;
         child.accepted = act.site();
         child.listener = listener;
-        if (child.parent_forked || ParentAccepts(child)) ReportAccept(child, act.descriptor);
+        if (act.descriptor == nullptr) child.closed = listening->id;
+        bool parent_goes_on =
+            std::any_of(child.parent_forks.begin(), child.parent_forks.end(),
+                        [&](const Site& each) { return SameStack(each.stack, child.fork.stack); });
+        if (parent_goes_on || ParentAccepts(child)) ReportAccept(child, listening);
         break;
       }
     }
-    ParentAccepted(act, act.descriptor);
+    if (act.descriptor != nullptr) ParentAccepted(act, act.descriptor);
   }
 
   void ParentAccepted(const Act& act, const std::shared_ptr<Descriptor>& listener) {
@@ -206,13 +236,32 @@ class ProcessChildFallthrough : public Rule {
     last_accept_[{act.process, id}] = act.enter;
   }
 
-  // Who polls the listener that he accepted on is about to accept again.
+  // Who polls the listener that he accepted on is about to accept again. A child that does so in
+  // the same place may never come to accept: its parent is quicker.
   void LooksForClients(const Act& act) {
-    auto accepts = accepts_.find(act.process);
-    if (accepts == accepts_.end()) return;
-    for (const Accept& accept : accepts->second) {
-      if (auto listener = Watched(act, accept.listener)) ParentAccepted(act, listener);
+    if (auto accepts = accepts_.find(act.process); accepts != accepts_.end()) {
+      for (const Accept& accept : accepts->second) {
+        auto listener = Watched(act, accept.listener);
+        if (listener == nullptr) continue;
+        polls_[{act.process, accept.listener}] = act.stack;
+        ParentAccepted(act, listener);
+      }
     }
+    auto own = children_.find(act.process);
+    if (own == children_.end() || own->second.polled != nullptr) return;
+    Child& child = own->second;
+    for (const Given& given : child.given) {
+      if (!WasForIt(given)) continue;
+      child.polled = Watched(act, given.accept.listener);
+      child.polled_stack = act.stack;
+      child.given_at = given.accept.site;
+      if (child.polled != nullptr) return;
+    }
+  }
+
+  // One that let go of the connection unused is another worker, not a lost one.
+  static bool WasForIt(const Given& given) {
+    return given.copy->usage.Used() || given.copy->alive();
   }
 
   // By which descriptor the call watches this object; null: it does not.
@@ -241,17 +290,18 @@ class ProcessChildFallthrough : public Rule {
   }
 
   void ReportAccept(Child& child, const std::shared_ptr<Descriptor>& listener) {
-    if (child.listener == 0) return;
-    child.listener = 0;  // once
+    if (child.told_accept) return;
+    child.told_accept = true;
     Finding finding;
     finding.site = child.accepted;
-    finding.message =
-        absl::StrCat(Named(*child.process),
-                     " was made to serve one connection, but runs on into its parent's "
-                     "accept loop: parent and child now both accept on fd ",
-                     listener->number);
+    finding.message = absl::StrCat(
+        Named(*child.process),
+        " was made to serve one connection, but runs on into its parent's accept loop: parent and "
+        "child now both accept on fd ",
+        listener->number, child.closed ? ", which the child has closed" : "");
     finding.fix = "end the child's branch with exit or _exit, after it has served its connection";
     finding.subjects = {listener->object()->id};
+    if (child.closed) AddSubject(finding.subjects, child.closed);
     AddSteps(finding.story,
              {StepAt(absl::StrCat("fork made ", Named(*child.process), " for the connection"),
                      child.fork),
@@ -306,39 +356,64 @@ class ProcessChildFallthrough : public Rule {
     waits_.push_back({child.fork.stack, std::move(finding)});
   }
 
-  // A child forks where it was itself forked.
   void ChildForked(Child& child, const Process& grandchild) {
-    if (child.forked.process != 0 || !SameStack(child.fork.stack, grandchild.born.stack)) return;
-    child.forked = grandchild.born;
-    child.printed = Printed(*child.process) > 0;
-    if (auto it = doings_.find(child.process); it != doings_.end()) child.doings = it->second;
-    if (child.parent_forked) ReportFork(child);
+    if (child.told || child.forks.size() >= kMostStacks) return;
+    child.printed |= Printed(*child.process) > 0;
+    TakeIn(child.process, child.doings);
+    child.forks.push_back(grandchild.born);
+    for (const Site& other : child.parent_forks) CompareForks(child, grandchild.born, other);
   }
 
   void ParentForked(const Process& parent, const Process& next) {
     for (auto& [process, child] : children_) {
-      if (child.parent != &parent || child.parent_forked || process == &next) continue;
-      if (!SameStack(child.fork.stack, next.born.stack)) continue;
-      child.parent_forked = true;
-      child.parent_printed_more = Printed(parent) > child.parent_printed;
-      if (auto it = doings_.find(&parent); it != doings_.end()) child.parent_doings = it->second;
-      if (child.forked.process != 0) ReportFork(child);
+      if (child.parent != &parent || child.told || process == &next) continue;
+      if (child.parent_forks.size() >= kMostStacks) continue;
+      child.parent_printed_more |= Printed(parent) > child.parent_printed;
+      TakeIn(&parent, child.parent_doings);
+      child.parent_forks.push_back(next.born);
+      for (const Site& own : child.forks) CompareForks(child, own, next.born);
     }
   }
 
-  void ReportFork(const Child& child) {
+  void TakeIn(const Process* process, std::vector<Doing>& doings) const {
+    auto it = doings_.find(process);
+    if (it != doings_.end()) doings.insert(doings.end(), it->second.begin(), it->second.end());
+  }
+
+  // Whether the one has done what the other has not.
+  bool DidMore(const std::vector<Doing>& doings, const std::vector<Doing>& others,
+               bool output_only) {
+    return std::any_of(doings.begin(), doings.end(), [&](const Doing& each) {
+      return (each.output || !output_only) &&
+             std::none_of(others.begin(), others.end(),
+                          [&](const Doing& other) { return SamePlace(each.stack, other.stack); });
+    });
+  }
+
+  void CompareForks(Child& child, const Site& own, const Site& parents) {
+    if (child.told || !SameStack(own.stack, parents.stack)) return;
     // Where both do the same, both are meant to.
-    bool did_its_own = child.printed && !child.parent_printed_more;
-    for (uint32_t stack : child.doings) {
-      did_its_own |= std::none_of(child.parent_doings.begin(), child.parent_doings.end(),
-                                  [&](uint32_t other) { return SamePlace(stack, other); });
+    if (!(child.printed && !child.parent_printed_more) &&
+        !DidMore(child.doings, child.parent_doings, /*output_only=*/false)) {
+      return;
     }
-    if (!did_its_own) return;
-    Finding finding = WentOn(child, child.forked, "loop: parent and child now both fork there");
-    AddSteps(
-        finding.story,
-        {StepAt(absl::StrCat("fork made ", Named(*child.process)), child.fork),
-         StepAt(absl::StrCat(Named(*child.process), " forked in the same place"), child.forked)});
+    const bool in_loop = SameStack(own.stack, child.fork.stack);
+    // Else both come straight to it: who makes a tree by levels forks in turns.
+    if (!in_loop && (child.forks.size() > 1 || child.parent_forks.size() > 1)) return;
+    if (!in_loop && (child.parent_printed_more ||
+                     DidMore(child.parent_doings, child.doings, /*output_only=*/true))) {
+      return;
+    }
+    child.told = true;
+    Finding finding = WentOn(child, own,
+                             in_loop ? "loop: parent and child now both fork there"
+                                     : "code: parent and child both fork there");
+    AddSteps(finding.story,
+             {StepAt(absl::StrCat("fork made ", Named(*child.process)), child.fork),
+              StepAt(absl::StrCat(Named(*child.process),
+                                  in_loop ? " forked in the same place"
+                                          : " forked in the same place as its parent"),
+                     own)});
     forks_.push_back({child.fork.stack, std::move(finding)});
   }
 
@@ -347,7 +422,8 @@ class ProcessChildFallthrough : public Rule {
   std::vector<std::pair<uint32_t, Finding>> forks_, waits_;
   absl::flat_hash_map<const Process*, std::vector<Accept>> accepts_;  // the last, for each listener
   absl::flat_hash_map<std::pair<const Process*, uint64_t>, Nanos> last_accept_;
-  absl::flat_hash_map<const Process*, std::vector<uint32_t>> doings_;  // since the last fork
+  absl::flat_hash_map<std::pair<const Process*, uint64_t>, uint32_t> polls_;  // stacks, likewise
+  absl::flat_hash_map<const Process*, std::vector<Doing>> doings_;            // since the last fork
 };
 
 REGISTER_RULE(ProcessChildFallthrough, "process-child-fallthrough", Severity::kError, {});

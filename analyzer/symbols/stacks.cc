@@ -3,6 +3,7 @@
 #include <ctype.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <cstring>
 #include <deque>
 #include <string>
@@ -263,8 +264,12 @@ bool Stacks::SameStack(uint32_t a, uint32_t b) {
   if (a == b) return true;
   const Impl::Stack* const stack_a = impl_->Find(a);
   const Impl::Stack* const stack_b = impl_->Find(b);
-  return stack_a != nullptr && stack_b != nullptr && stack_a->sp == stack_b->sp &&
-         !stack_a->calls.empty() && stack_a->calls == stack_b->calls;
+  if (stack_a == nullptr || stack_b == nullptr || stack_a->sp != stack_b->sp) return false;
+  const std::vector<uint64_t>&calls_a = stack_a->calls, &calls_b = stack_b->calls;
+  if (calls_a.empty() || calls_a.size() != calls_b.size()) return false;
+  if (!std::equal(calls_a.begin() + 1, calls_a.end(), calls_b.begin() + 1)) return false;
+  // The innermost call may have been compiled to several copies.
+  return calls_a[0] == calls_b[0] || SamePlace(a, b);
 }
 
 }  // namespace ipctrace
