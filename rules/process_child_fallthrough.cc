@@ -305,7 +305,10 @@ class ProcessChildFallthrough : public Rule {
     AddSteps(finding.story,
              {StepAt(absl::StrCat("fork made ", Named(*child.process), " for the connection"),
                      child.fork),
-              StepAt(absl::StrCat(Named(*child.process), " called accept, as its parent does"),
+              StepAt(absl::StrCat(Named(*child.process),
+                                  child.accepted.process == child.process->id
+                                      ? " called accept, as its parent does"
+                                      : " waited for clients to accept here, as its parent does"),
                      child.accepted)});
     at_accept_.push_back(child.fork.stack);
     Report(std::move(finding));

@@ -132,6 +132,12 @@ Step BirthStep(const Model& model, const Descriptor& descriptor) {
                                  CallName(descriptor.born.call), "), ", Thing(descriptor)),
                     descriptor.born);
     case Birth::kInherited:
+      if (descriptor.from != nullptr && descriptor.from->number != descriptor.number) {
+        return StepAt(
+            absl::StrCat(Named(process), " was given a copy of fd ", descriptor.from->number,
+                         " as its fd ", descriptor.number, ", ", Thing(descriptor)),
+            process.born.process != 0 ? process.born : descriptor.born);
+      }
       return StepAt(absl::StrCat("fork gave ", Named(process), " its own copy of fd ",
                                  descriptor.number, ", ", Thing(descriptor)),
                     process.born.process != 0 ? process.born : descriptor.born);
