@@ -156,16 +156,9 @@ class FdExecLeak : public Rule {
     return false;
   }
 
+  // What nobody can name may be a library's own.
   static bool Matters(const Object& object) {
-    switch (object.kind) {
-      case ObjectKind::kPipe:
-      case ObjectKind::kFifo:
-      case ObjectKind::kSocket:
-      case ObjectKind::kFile:
-        return true;
-      default:
-        return false;
-    }
+    return object.kind != ObjectKind::kUnknown && object.kind != ObjectKind::kTerminal;
   }
 
   bool Stands(const Candidate& candidate) const {

@@ -129,7 +129,7 @@ class FdLeak : public Rule {
         if (auto description = entry.first.lock()) watched.push_back(description->object.get());
       }
     }
-    std::vector<Group> groups;
+    std::vector<Group> groups, kept;
     for (const auto& [fd, descriptor] : process.table) {
       if (!WasOpened(*descriptor) || descriptor->survived_exec || descriptor->born.stack == 0)
         continue;
@@ -140,11 +140,11 @@ class FdLeak : public Rule {
         continue;
       }
       const Object* object = descriptor->object().get();
-      if (HasReason(*descriptor)) continue;
       if (std::find(watched.begin(), watched.end(), object) != watched.end()) continue;
-      Add(GroupOf(groups, descriptor->born.stack), descriptor);
+      Add(GroupOf(HasReason(*descriptor) ? kept : groups, descriptor->born.stack), descriptor);
     }
     for (Group& group : groups) Judge(process, group);
+    for (const Group& group : kept) Mention(process, group.units);
   }
 
   Group& GroupOf(std::vector<Group>& groups, uint32_t stack) {
@@ -204,7 +204,7 @@ class FdLeak : public Rule {
       piles_up = false;
     if (piles_up) {
       Tell(process, pile);
-    } else if (process.end == EndKind::kExited) {
+    } else {
       Mention(process, units);
     }
   }
@@ -258,13 +258,26 @@ class FdLeak : public Rule {
     return rows;
   }
 
+  // Pipe ends and connections in use are left to exit by many.
+  static bool IsMentioned(const Object& object) {
+    switch (object.kind) {
+      case ObjectKind::kFile:
+      case ObjectKind::kDevice:
+      case ObjectKind::kDirectory:
+      case ObjectKind::kFifo:
+        return true;
+      case ObjectKind::kSocket:
+        return object.socket.state == SocketState::kListening;
+      default:
+        return false;
+    }
+  }
+
   // One line of advice for what else a program leaves open. Close-on-exec is the mark of an author
-  // who thought of its descriptors' lives; pipe ends and connections in use are left to exit by
-  // many.
+  // who thought of its descriptors' lives.
   void Mention(const Process& process, const std::vector<Unit>& units) {
     const Descriptor& first = *units[0].ends[0];
-    ObjectKind kind = first.object()->kind;
-    if (kind != ObjectKind::kFile && kind != ObjectKind::kDevice) return;
+    if (process.end != EndKind::kExited || !IsMentioned(*first.object())) return;
     if (process.execed || first.close_on_exec || IsInstalled(process, process.ended_at)) return;
     if (first.birth != Birth::kOpened) return;
     Finding finding;
