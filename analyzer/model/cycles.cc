@@ -158,8 +158,10 @@ bool IsUseless(const Graph& graph, const Wait& wait, const Descriptor& copy) {
   const Process& holder = *copy.process;
   const Process* reader = wait.thread->process;
   bool wrote = false, others_hold = false, wrote_at_all = false;
+  bool is_passed_round = object->passes_round;
   for (const auto& each : wait.copies) {
     if (each == nullptr) continue;
+    is_passed_round |= each->process != &holder && UsesBothWays(*each->process, *object);
     (each->process == &holder ? wrote : wrote_at_all) |= Wrote(*each);
     others_hold |= each->process != &holder;
   }
@@ -183,6 +185,7 @@ bool IsUseless(const Graph& graph, const Wait& wait, const Descriptor& copy) {
     if (does_else) return false;
     if (!object->IsPipe()) return !copy.usage.Used();
     // Alone with its pipe, or it never wrote: else it passes tokens.
+    if (is_passed_round) return false;
     if (!others_hold) return true;
     if (wrote) return false;
     if (wrote_at_all) return true;
@@ -195,7 +198,7 @@ bool IsUseless(const Graph& graph, const Wait& wait, const Descriptor& copy) {
   }
   if (only_waits) return true;
   if (!object->IsPipe() && copy.usage.Used()) return false;
-  if (reads_it_too && !does_else) return !wrote && wrote_at_all;
+  if (reads_it_too && !does_else) return !wrote && wrote_at_all && !is_passed_round;
   if (writes) return false;
   if (!wrote) return wrote_at_all;
   return (ReadsOn(*wait.act) || queue.inexact || queue.Unread() == 0) &&

@@ -10,7 +10,7 @@
 //     nothing but wait for others to end, when it reads from the same pipe, when it never wrote and
 //     somebody else did (a stray copy), or when it had written all it had before it began to read
 //     the answer. A process that writes into and reads from a pipe which others use alike passes
-//     tokens: its copy is in use.
+//     tokens: its copy is in use. So is that of one who waits for its first token.
 //   - A writer before a full pipe whose readers wait, and not for room in another pipe:
 //     pipe-full-deadlock.
 //   - Everything else: ipc-deadlock.

@@ -43,6 +43,18 @@ const std::string& Process::ImageAt(Nanos when) const {
   return exe;
 }
 
+bool UsesBothWays(const Process& process, const Object& pipe) {
+  bool reads = false, writes = false;
+  auto look = [&](const Descriptor& each) {
+    if (each.object().get() != &pipe) return;
+    reads |= each.usage.read_bytes > 0;
+    writes |= each.usage.write_bytes > 0;
+  };
+  for (const auto& [fd, each] : process.table) look(*each);
+  for (const auto& [fd, each] : process.gone) look(*each);
+  return reads && writes;
+}
+
 std::string Describe(const Object& object) {
   switch (object.kind) {
     case ObjectKind::kPipe:

@@ -156,6 +156,10 @@ struct Object {
   // Live descriptions of it, weak: they own the object, not the reverse. Use Holders().
   BirthSet<Description> descriptions;
 
+  // Of a pipe: a process that has let go of it had both read from it and written to it. What goes
+  // through it is passed round.
+  bool passes_round = false;
+
   // By whom an end that reads, and one that writes, was let go of last. For sockets both are the
   // same.
   LastHolder last_reader, last_writer;
@@ -346,6 +350,9 @@ struct Process {
   // The path of the program that it ran at that time.
   const std::string& ImageAt(Nanos when) const;
 };
+
+// Whether the process has read from the pipe and written to it, by ends that it holds or has closed.
+bool UsesBothWays(const Process& process, const Object& pipe);
 
 // Human words -------------------------------------------------------------------------------------
 

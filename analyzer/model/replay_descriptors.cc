@@ -149,6 +149,9 @@ void Replay::Vanish(const std::shared_ptr<Descriptor>& descriptor, Death how, co
   if (descriptor->usage.last) last.used_last = *descriptor->usage.last;
   if (end.readable()) end.object->last_reader = last;
   if (end.writable()) end.object->last_writer = last;
+  if (end.object->IsPipe() && last.used && !end.object->passes_round) {
+    end.object->passes_round = UsesBothWays(*descriptor->process, *end.object);
+  }
   // The last holder's going releases flock(2) locks, and any close of the file fcntl(2) locks.
   Object& object = *descriptor->object();
   if (!object.locks.empty()) {
