@@ -13,9 +13,12 @@ That nothing observable changed is found out for each mutant that is not caught:
   - alone, it ends as the sample does, with the same output, and so do its children;
   - traced, in each of N runs, every process made the same calls with the same arguments, data, results
     and errors as in some run of the sample, less the one that was removed, and ended with the same
-    status (tools/same_runs.py says what is left out);
+    status (tools/same_runs.py says what is left out, and what the sample's own runs disagree on is).
+    Where a run differs, as only some schedules may, the mutant is caught if that run's own report
+    names it;
   - where a close is gone: no other process was in a call that what stayed open could have held up or
-    answered, from then to the end of the process that kept it;
+    answered, from then to the end of the process that kept it; or yet another held the same end all
+    through the call;
   - where a wait is gone: the children had ended when their parent did, and had been zombies for less
     than the half second that makes a process-zombie. Where a child outlives its parent instead, that
     is all that is different: it is counted apart ("ends sooner"), and no rule is about it.
@@ -82,6 +85,9 @@ REASONS = {
     "rules/pipe_broken/near_head_of_output.c:29 close":
         "the reader has written its one byte there and this process has read it; how many bytes went the other way "
         "before is the schedule's choice in both",
+    "rules/socket_serial_server/near_poll_serves_all.c:34 close":
+        "the server learns of each client's end when the clients' process ends, in place of a few times twenty "
+        "milliseconds before, and does the same then",
     "rules/socket_wrong_state/near_connect_asked_again.c:31 htons":
         "no datagram is sent: connect only notes the address, and does so for one port as for another",
 }
@@ -146,6 +152,11 @@ def mutants_of(path):
             yield mutant("loop", found.start(), found.end(), "%s; if (%s)" % (found.group(1), found.group(2)))
 
 
+def said(run):
+    return {(finding["rule"], finding["severity"], (finding.get("location") or {}).get("line"))
+            for finding in run.findings}
+
+
 class Result:
     def __init__(self, mutant, outcome, detail=""):
         self.mutant, self.outcome, self.detail = mutant, outcome, detail
@@ -190,29 +201,31 @@ class Program:
 
     @functools.cached_property
     def findings(self):
-        """The rules that speak, with their severities; None where there is no report."""
+        """What is said: (rule, severity, line); None where there is no report."""
         with tempfile.TemporaryDirectory() as work:
             try:
                 run = tool.traced(self.ipctrace, self.command, stdin=self.sample.stdin(), cwd=work, timeout=8,
                                   options=self.options)
             except AssertionError:  # a mutant's kill(0, ...) ends its whole process group, the tracer too
                 return None
-        return run.report and {(finding["rule"], finding["severity"]) for finding in run.findings}
+        return run.report and said(run)
 
     @functools.cached_property
     def traces(self):
-        """What it did, in each of some runs."""
-        return [same_runs.Run(self.run_traced(), self.name) for _ in range(self.runs)]
+        """What it did, in each of some runs, and what was said of it."""
+        return [self.run_traced() for _ in range(self.runs)]
 
     def run_traced(self):
         # The run goes on when the program's first process has ended: children may outlive it.
         linger = ["sh", "-c", '"$0" "$@"; exec sleep 0.8']
         with tempfile.TemporaryDirectory() as work, tempfile.TemporaryDirectory() as kept:
             trace = os.path.join(kept, "trace")
-            tool.traced(self.ipctrace, [*linger, *self.command], stdin=self.sample.stdin(), cwd=work, timeout=8,
-                        options=["--trace=" + trace])
-            return subprocess.run([self.ipctrace, "show", "--format=jsonl", trace], check=True,
-                                  capture_output=True).stdout.decode(errors="replace")
+            traced = tool.traced(self.ipctrace, [*linger, *self.command], stdin=self.sample.stdin(), cwd=work,
+                                 timeout=8, options=[*self.options, "--trace=" + trace])
+            shown = subprocess.run([self.ipctrace, "show", "--format=jsonl", trace], check=True, capture_output=True)
+        run = same_runs.Run(shown.stdout.decode(errors="replace"), self.name)
+        run.findings = said(traced)
+        return run
 
 
 ORIGINALS, ORIGINALS_LOCK = {}, threading.Lock()
@@ -235,15 +248,9 @@ def try_mutant(mutant, ipctrace, runs):
         return Result(mutant, "does not compile")
     if original.findings is None or broken.findings is None:
         return Result(mutant, "missed", "there is no report")
-    new = sorted(broken.findings - original.findings)
-    named = [(rule, severity) for rule, severity in new if rule in KINDS[mutant.kind].split()]
-    detail = ", ".join(f"{rule} ({severity})" for rule, severity in named or new)
-    if any(severity != "note" for _, severity in named):
-        return Result(mutant, "caught", detail)
-    if any(rule in NOTED.get(mutant.kind, ()) for rule, _ in named):
-        return Result(mutant, "as note", detail)
-    if any(severity != "note" for _, severity in new):
-        return Result(mutant, "by another rule", detail)
+    found = judged(mutant, broken.findings - original.findings)
+    if found is not None:
+        return found
     place = f"{os.path.relpath(mutant.sample, os.path.join(TOP, 'samples'))}:{mutant.line} {mutant.kind}"
     if place in REASONS:
         return Result(mutant, "nothing changed", REASONS[place])
@@ -256,12 +263,32 @@ def try_mutant(mutant, ipctrace, runs):
     return same_or_not(mutant, original, broken)
 
 
+def judged(mutant, new):
+    """The result for what was said of a mutant and not of the sample; None where that is nothing."""
+    new = sorted({(rule, severity) for rule, severity, _ in new})
+    named = [(rule, severity) for rule, severity in new if rule in KINDS[mutant.kind].split()]
+    detail = ", ".join(f"{rule} ({severity})" for rule, severity in named or new)
+    if any(severity != "note" for _, severity in named):
+        return Result(mutant, "caught", detail)
+    if any(rule in NOTED.get(mutant.kind, ()) for rule, _ in named):
+        return Result(mutant, "as note", detail)
+    if any(severity != "note" for _, severity in new):
+        return Result(mutant, "by another rule", detail)
+    return None
+
+
 def same_or_not(mutant, original, broken):
     calls, lines = GONE[mutant.kind], range(mutant.line, mutant.last + 1)
     before, after = original.traces, broken.traces
-    changed = same_runs.same_but_for(before, after, calls, lines)
-    if changed is not None:
-        return Result(mutant, "missed", changed)
+    known = original.findings.union(*(run.findings for run in before))
+    differing = same_runs.differing(before, after, calls, lines)
+    # A mistake that only some schedules show: each run that shows it must have it reported.
+    results = [judged(mutant, run.findings - known) for run, _ in differing]
+    for (_, changed), result in zip(differing, results):
+        if result is None:
+            return Result(mutant, "missed", changed)
+    if results:
+        return results[0]
     reasons = set()
     for run in before:
         for process, step, more in run.after(calls, lines):

@@ -28,7 +28,10 @@ RELEASES = {"close", "fclose", "closedir", "pclose"}
 OPENS = {"open", "open64", "openat", "creat", "socket", "accept", "accept4", "dup", "dup2", "dup3", "fopen", "pipe",
          "pipe2", "socketpair", "fdopen", "popen", "epoll_create1", "eventfd"}
 
-Step = collections.namedtuple("Step", "call fd object end held asked result errno line enter leave")
+# Of what a close may be felt at: the other end.
+OTHER_END = {"r": "w", "w": "r", "connected": "accepted", "accepted": "connected", "one": "other", "other": "one"}
+
+Step = collections.namedtuple("Step", "call fd object end held asked result errno line enter leave data")
 
 
 class Table:
@@ -50,7 +53,7 @@ class Table:
         return self.entries[fd][1] if fd in self.entries else None
 
     def end(self, fd):
-        """Of the object, which one: "r", "w", or nothing where there is but one."""
+        """Of the object, which one (OTHER_END), or nothing where there is but one."""
         return self.entries[fd][2] if fd in self.entries else ""
 
     def held(self):
@@ -154,8 +157,12 @@ class Run:
     def step(self, record):
         args, call, line = record["args"], record["call"], self.line_of(record)
         asked = {name: args[name] for name in KEPT & args.keys()}
-        if "data" in asked:  # what it says of a process is its name
-            asked["data"] = re.sub(r"\d+", lambda m: self.names.get(int(m.group()), m.group()), asked["data"])
+        result = record["result"]
+        data = asked.get("data", "")
+        if "data" in asked:
+            asked["data"] = self.named(data)
+            if isinstance(result, int) and result > 0:
+                result += len(asked["data"]) - len(data)
         if "argv" in asked:
             asked["argv"] = [os.path.basename(word) for word in asked["argv"]]  # its folder is another one
         if call.startswith("exec") and "path" in asked:
@@ -164,7 +171,6 @@ class Run:
             asked["to"] = self.address(args["peer"])
         if "pid" in args:
             asked["pid"] = self.names.get(args["pid"], args["pid"] if args["pid"] in (-1, 0) else "?")
-        result = record["result"]
         if call in ("fork", "vfork", "wait", "waitpid", "wait3", "wait4", "clone"):
             result = self.names.get(result, result)
         fd = record["fd"]
@@ -172,6 +178,7 @@ class Run:
         if "local" in args and "peer" in args and call in ("connect", "accept", "accept4"):
             thing = frozenset((args["local"], args["peer"]))
             if call == "connect" and fd in self.table.entries:
+                end = "connected"
                 self.table.entries[fd] = (name, thing, end)
         if call == "listen" and fd in self.table.entries:
             thing = ("listener", self.address(args.get("local", "")))
@@ -185,12 +192,17 @@ class Run:
                     self.table.add(number, 0, each["inode"])
         elif call in OPENS and not record["errno"]:
             self.opened(call, args, fd, result, line, thing)
+            name = self.table.name(fd)  # fopen's, or fdopen's, is the new one
             if isinstance(result, int) and result >= 0:
                 result = self.table.name(result)
         elif call in RELEASES:
             self.table.entries.pop(fd, None)
         return Step(call, name, thing, end, frozenset(self.table.held()), json.dumps(asked, sort_keys=True), result, record["errno"], line,
-                    record["enter_ns"], record["return_ns"])
+                    record["enter_ns"], record["return_ns"], data)
+
+    def named(self, data):
+        """What data says of a process is its name."""
+        return re.sub(r"\d+", lambda m: self.names.get(int(m.group()), m.group()), data)
 
     def opened(self, call, args, fd, result, line, thing):
         if call in ("pipe", "pipe2"):
@@ -198,12 +210,12 @@ class Run:
             self.table.add(args["write_fd"], line, args["inode"], "w")
         elif call == "socketpair":
             pair = frozenset(each["inode"] for each in args["open"])
-            for each in args["open"]:
-                self.table.add(each["fd"], line, pair)
+            for each, end in zip(args["open"], ("one", "other")):
+                self.table.add(each["fd"], line, pair, end)
         elif call.startswith("dup"):
             self.table.add(result, line, thing, self.table.end(fd))
         elif call.startswith("accept"):
-            self.table.add(result, line, thing)
+            self.table.add(result, line, thing, "accepted")
         else:
             way = {0: "r", 1: "w"}.get(args.get("flags", 2) & 3, "") if call.startswith("open") else ""
             for each in args.get("open", ()):
@@ -220,7 +232,7 @@ class Run:
                 for step in steps:
                     if not self.removed(step, calls, lines):
                         self.count(self.role(process), step, bag)
-        return ordered, frozenset(bag.items())
+        return ordered, bag
 
     @staticmethod
     def count(role, step, bag):
@@ -249,19 +261,22 @@ class Run:
     def removed(step, calls, lines):
         return step.call in calls and step.line in lines
 
-    @staticmethod
-    def merged(steps):
+    def merged(self, steps):
         """Reads of one stream in a row are one, however its bytes were cut."""
         out = []
         for step in steps:
             value = (step.call, step.fd, step.asked, step.result, step.errno, step.line)
             if step.call in ("read", "recv") and (step.result or 0) > 0:
-                data = json.loads(step.asked).get("data", "")
+                raw = len(step.data) - len(self.named(step.data)) + step.result
                 if out and out[-1][:2] == ("stream of " + step.call, (step.fd, step.line)):
-                    out[-1] = (*out[-1][:2], out[-1][2] + data, out[-1][3] + step.result)
+                    out[-1] = (*out[-1][:2], out[-1][2] + step.data, out[-1][3] + raw)
                     continue
-                value = ("stream of " + step.call, (step.fd, step.line), data, step.result)
+                value = ("stream of " + step.call, (step.fd, step.line), step.data, raw)
             out.append(value)
+        for i, value in enumerate(out):
+            if value[0].startswith("stream of "):
+                named = self.named(value[2])
+                out[i] = (*value[:2], named, value[3] + len(named) - len(value[2]))
         return tuple(out)
 
     def after(self, calls, lines):
@@ -275,9 +290,13 @@ class Run:
 
     def others_hold(self, process, since):
         """Whether another process has the same end from before the close to after this one's end."""
-        return since.object is not None and any(
-            other != process and end == (since.object, since.end) and start <= since.enter and
-            stop >= self.ends[process][1] for other, end, start, stop in self.holdings)
+        return self.is_held_by_others(process, since, since.enter, self.ends[process][1])
+
+    def is_held_by_others(self, process, closed, begin, finish):
+        """Whether another process than this one holds the same end all that time."""
+        return closed.object is not None and any(
+            other != process and end == (closed.object, closed.end) and start <= begin and stop >= finish
+            for other, end, start, stop in self.holdings)
 
     def others_between(self, process, since):
         """Calls of other processes, from then to the end of this one, that may depend on it that what
@@ -288,11 +307,13 @@ class Run:
             if not DEPENDENT.search(step.call) or not since.enter < (step.leave or until) or step.enter >= until:
                 return False
             # A pipe's readers depend on its write ends, and the other way round.
-            other_end = {"r": "w", "w": "r"}.get(since.end, "")
+            other_end = OTHER_END.get(since.end, "")
             if re.search("poll|select|epoll_wait", step.call):
                 return not isinstance(since.object, tuple) and (
                     since.object is None or (since.object, other_end) in step.held)
             if since.end and step.object == since.object and step.end == since.end:
+                return False
+            if self.is_held_by_others(process, since, step.enter, step.leave or until):
                 return False
             # Bytes come from a write, and room from a read; only their end comes from a close.
             if step.call in ("read", "recv") and isinstance(step.result, int) and step.result > 0:
@@ -317,14 +338,20 @@ class Run:
         return process.rpartition(".")[0]
 
 
-def same_but_for(original, mutant, calls, lines):
-    """None where each run of the mutant is one of the original's less these calls; else what is not."""
+def differing(original, mutant, calls, lines):
+    """The mutant's runs of which none of the original is one less these calls, each with what differs."""
     known = [run.without(calls, lines) for run in original]
+    # What the original's own runs do not agree on is the schedule's choice.
+    unsteady = {key for _, bag in known for key in bag if len({each[key] for _, each in known}) > 1}
+
+    def steady(bag):
+        return {key: count for key, count in bag.items() if key not in unsteady}
+    out = []
     for run in mutant:
         ordered, bag = run.without(calls, lines)
-        if all(ordered != each[0] and bag != each[1] for each in known):
-            return difference(known[0][0], ordered)
-    return None
+        if all(ordered != each[0] and steady(bag) != steady(each[1]) for each in known):
+            out.append((run, difference(known[0][0], ordered)))
+    return out
 
 
 def difference(before, after):
