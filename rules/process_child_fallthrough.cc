@@ -1,18 +1,26 @@
 // process-child-fallthrough: a forked child does not leave after its branch and runs on into its
 // parent's code.
 //
-// Three signs of that, each from one and the same call stack in both processes: parent and child
+// The signs of that, each from one and the same call stack in both processes: parent and child
 // both accept on the listener after the child was given a connection to serve; both fork again
 // after the child had done something that the parent did not do (and, where that is another fork
 // than the one which made the child, the parent had nothing of its own to say: else there are two
-// who go on); or the parent waits for this
-// child, and the child, which has none, for the 0 that fork gave it. A recursion that comes by the
-// same line again has another stack. An interpreter has one stack for all places of a script, so
-// nothing can be said of it; programs that came with the system are left alone, and so are all
-// interpreters among them.
+// who go on); the parent waits for this child, and the child, which has none, for the 0 that fork
+// gave it; or the child had failed to become another program, and both read. Such a child need
+// not be followed by its parent to the fork that made it: it forks there itself, and that is
+// enough. A recursion that comes by the same line again has another stack. An interpreter has one
+// stack for all places of a script, so nothing can be said of it; programs that came with the
+// system are left alone, and so are all interpreters among them.
+//
+// A child that waits for any child where its parent then takes it, though it has none, may mean it:
+// last lines that everybody runs are often so. Where it had a branch of its own before and its
+// parent had none, that is worth a note. It is proof together with one thing more: it had failed to
+// become another program; it there uses the -1 that its branch left in a variable of its parent's;
+// or it becomes the program that its parent becomes.
 #include <errno.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 #include <utility>
@@ -53,6 +61,7 @@ class ProcessChildFallthrough : public Rule {
       case Op::kOpen:
       case Op::kDup2:
       case Op::kSleep:
+      case Op::kExec:
       case Op::kWait:
         return true;
       default:
@@ -66,7 +75,7 @@ class ProcessChildFallthrough : public Rule {
   void DidFork(const Process& parent, const Process& child, const Act* act) override {
     if (child.execed || OpOf(child.born.call) != Op::kFork || IsInstalled(parent, child.born.time))
       return;
-    if (auto own = children_.find(&parent); own != children_.end()) ChildForked(own->second, child);
+    if (Child* own = Find(parent)) ChildForked(*own, child);
     ParentForked(parent, child);
     Child& young = children_[&child];
     young.parent = &parent;
@@ -108,6 +117,8 @@ class ProcessChildFallthrough : public Rule {
     }
     if (act.op == Op::kPoll || act.op == Op::kEpollWait) return;
     if (doings_.empty()) return;
+    if (act.failed()) ChildFails(act);
+    if (act.op == Op::kRead || act.op == Op::kStreamRead) Reads(act);
     auto it = doings_.find(act.process);
     if (it == doings_.end() || act.stack == 0 || it->second.size() >= kMostStacks) return;
     auto known = [&](const Doing& each) { return each.stack == act.stack; };
@@ -115,42 +126,62 @@ class ProcessChildFallthrough : public Rule {
     it->second.push_back({act.stack, act.op == Op::kWrite || act.op == Op::kStreamWrite});
   }
 
-  // One that accepts where its parent does will fork and wait there too: that is one mistake.
-  void DidFinish() override {
-    for (auto& [process, child] : children_) {
-      if (child.polled == nullptr || child.told_accept) continue;
-      child.listener = child.polled->object()->id;
-      auto parents = polls_.find({child.parent, child.listener});
-      if (parents == polls_.end() || !SameStack(parents->second, child.polled_stack)) continue;
-      child.accepted = child.given_at;
-      if (ParentAccepts(child)) ReportAccept(child, child.polled);
-    }
-    std::vector<uint32_t> told = at_accept_;
-    for (auto* findings : {&forks_, &waits_}) {
-      std::vector<uint32_t> now;
-      for (auto& [stack, finding] : *findings) {
-        if (std::any_of(told.begin(), told.end(),
-                        [&, own = stack](uint32_t each) { return SamePlace(own, each); })) {
-          continue;
-        }
-        now.push_back(stack);
-        Report(std::move(finding));
-      }
-      told.insert(told.end(), now.begin(), now.end());
-    }
+  // Where the parent takes the child is where the child had waited for nobody.
+  void DidReap(const Process& parent, const Process& process, const Act& act) override {
+    Child* child = Find(process);
+    auto others = doings_.find(&parent);
+    if (child == nullptr || others == doings_.end()) return;
+    const Idle& idle = child->idle;
+    if (idle.site.process == 0 || !SameStack(idle.site.stack, act.stack)) return;
+    // What the parent did on its way there, the child did too: it has no branch of its own.
+    if (DidMore(others->second, idle.doings, By::kStack)) return;
+    if (!DidMore(idle.doings, others->second, By::kStack)) return;
+    ReportIdle(*child, act.site(), Did(others->second, child->unset.stack, By::kStack));
   }
 
-  void DidExec(const Process& process, const Act* act) override { Forget(process); }
+  // The child's wait was not meant for it, if it becomes what its parent becomes.
+  void DidExec(const Process& process, const Act* act) override {
+    for (Lost& lost : found_[kWaits]) {
+      if (lost.child->parent == &process && lost.child->execed && act != nullptr &&
+          SameStack(lost.child->last_exec.stack, act->stack)) {
+        lost.finding.severity = Severity::kError;
+      }
+    }
+    accepts_.erase(&process);
+    doings_.erase(&process);
+    // Its parent may yet take it where it had waited.
+    if (Child* own = Find(process); own != nullptr && own->idle.site.process == 0)
+      children_.erase(&process);
+  }
   void WillEnd(const Process& process) override {
     accepts_.erase(&process);
     doings_.erase(&process);
     // Its parent's next fork may still show what it did.
-    auto it = children_.find(&process);
-    if (it == children_.end()) return;
-    const Child& child = it->second;
-    if (child.forks.empty() && child.waited.process == 0 && child.accepted.process == 0 &&
-        child.polled == nullptr) {
-      children_.erase(it);
+    const Child* own = Find(process);
+    if (own == nullptr || !own->forks.empty() || own->polled != nullptr) return;
+    for (const Site* each : {&own->accepted, &own->waited, &own->idle.site, &own->read_on}) {
+      if (each->process != 0) return;
+    }
+    children_.erase(&process);
+  }
+
+  // Each mistake by its first sign: one that accepts where its parent does will fork and wait there
+  // too.
+  void DidFinish() override {
+    for (auto& [process, child] : children_) ComparePolls(child);
+    std::vector<uint32_t> told;  // where those were forked
+    for (std::vector<Lost>& found : found_) {
+      std::vector<uint32_t> now;
+      for (Lost& lost : found) {
+        if (std::any_of(told.begin(), told.end(),
+                        [&](uint32_t each) { return SamePlace(lost.fork_stack, each); })) {
+          continue;
+        }
+        now.push_back(lost.fork_stack);
+        const Severity level = lost.finding.severity;
+        Report(level, std::move(lost.finding));
+      }
+      told.insert(told.end(), now.begin(), now.end());
     }
   }
 
@@ -169,32 +200,57 @@ class ProcessChildFallthrough : public Rule {
     uint32_t stack = 0;
     bool output = false;
   };
+  // By what two doings are the same: the place, wherever it was called from, or all calls.
+  enum class By { kPlace, kStack };
+  // A child's wait for any child, of which it has none.
+  struct Idle {
+    Site site;
+    std::string name;  // the child's, then
+    std::vector<Doing> doings;
+  };
+  // In the order in which they are believed.
+  enum Sign { kAccepts, kForks, kWaits, kReads, kSigns };
+  struct Lost {
+    const Process* child;
+    uint32_t fork_stack;
+    Finding finding;
+  };
   struct Child {
     const Process* parent = nullptr;
     const Process* process = nullptr;
     Site fork;
+    std::array<bool, kSigns> told = {};
     std::vector<Given> given;
     Site accepted;  // by the child, where the parent had accepted
     uint64_t listener = 0;
     std::shared_ptr<Descriptor> polled;  // by which it polled the listener
     uint32_t polled_stack = 0;           // if so: where
     Site given_at;                       // and the parent's accept of its connection
-    bool told_accept = false;
-    uint64_t closed = 0;  // its own descriptor of the listener, if it had closed that
+    uint64_t closed = 0;                 // its own descriptor of the listener, if it closed that
     // For those that fork again: by what forks, and what each had done before.
     uint64_t parent_printed = 0;
     bool printed = false, parent_printed_more = false;
     std::vector<Site> forks, parent_forks;
     std::vector<Doing> doings, parent_doings;
-    bool told = false;
     Site waited;         // by the child, for nobody
     Site parent_waited;  // for this child
+    Idle idle;
+    Site exec_failed;
+    Site read_on;  // thereafter, by its first read
+    Site unset;    // its first call on a negative descriptor
   };
 
-  void Forget(const Process& process) {
-    children_.erase(&process);
-    accepts_.erase(&process);
-    doings_.erase(&process);
+  // What is known of it as a child; null: nothing.
+  Child* Find(const Process& process) {
+    auto it = children_.find(&process);
+    return it == children_.end() ? nullptr : &it->second;
+  }
+
+  // The same sign is told of a child once.
+  void Tell(Child& child, Sign sign, Finding finding) {
+    if (child.told[sign]) return;
+    child.told[sign] = true;
+    found_[sign].push_back({child.process, child.fork.stack, std::move(finding)});
   }
 
   void Accepts(const Act& act) {
@@ -206,9 +262,8 @@ class ProcessChildFallthrough : public Rule {
       listening = closed->second;
     }
     uint64_t listener = listening->object()->id;
-    if (auto own = children_.find(act.process);
-        own != children_.end() && own->second.accepted.process == 0) {
-      Child& child = own->second;
+    if (Child* own = Find(*act.process); own != nullptr && own->accepted.process == 0) {
+      Child& child = *own;
       for (const Given& given : child.given) {
         if (given.accept.listener != listener) continue;
         if (!WasForIt(given)) continue;
@@ -247,15 +302,14 @@ class ProcessChildFallthrough : public Rule {
         ParentAccepted(act, listener);
       }
     }
-    auto own = children_.find(act.process);
-    if (own == children_.end() || own->second.polled != nullptr) return;
-    Child& child = own->second;
-    for (const Given& given : child.given) {
+    Child* child = Find(*act.process);
+    if (child == nullptr || child->polled != nullptr) return;
+    for (const Given& given : child->given) {
       if (!WasForIt(given)) continue;
-      child.polled = Watched(act, given.accept.listener);
-      child.polled_stack = act.stack;
-      child.given_at = given.accept.site;
-      if (child.polled != nullptr) return;
+      child->polled = Watched(act, given.accept.listener);
+      child->polled_stack = act.stack;
+      child->given_at = given.accept.site;
+      if (child->polled != nullptr) return;
     }
   }
 
@@ -284,14 +338,23 @@ class ProcessChildFallthrough : public Rule {
     return nullptr;
   }
 
+  // Who only polled is told at the end: then the parent has polled as well, if it does.
+  void ComparePolls(Child& child) {
+    if (child.polled == nullptr || child.told[kAccepts]) return;
+    child.listener = child.polled->object()->id;
+    auto parents = polls_.find({child.parent, child.listener});
+    if (parents == polls_.end() || !SameStack(parents->second, child.polled_stack)) return;
+    child.accepted = child.given_at;
+    if (ParentAccepts(child)) ReportAccept(child, child.polled);
+  }
+
   bool ParentAccepts(const Child& child) const {
     auto it = last_accept_.find({child.parent, child.listener});
     return it != last_accept_.end() && it->second > child.fork.time;
   }
 
   void ReportAccept(Child& child, const std::shared_ptr<Descriptor>& listener) {
-    if (child.told_accept) return;
-    child.told_accept = true;
+    if (child.told[kAccepts]) return;
     Finding finding;
     finding.site = child.accepted;
     finding.message = absl::StrCat(
@@ -310,8 +373,7 @@ class ProcessChildFallthrough : public Rule {
                                       ? " called accept, as its parent does"
                                       : " waited for clients to accept here, as its parent does"),
                      child.accepted)});
-    at_accept_.push_back(child.fork.stack);
-    Report(std::move(finding));
+    Tell(child, kAccepts, std::move(finding));
   }
 
   void ParentWaits(const Act& act) {
@@ -326,50 +388,113 @@ class ProcessChildFallthrough : public Rule {
   }
 
   void ChildWaits(const Act& act) {
-    auto own = children_.find(act.process);
-    if (own == children_.end() || act.a != 0 || !act.process->children.empty()) return;
-    own->second.waited = act.site();
-    ReportWait(own->second);
+    Child* child = Find(*act.process);
+    if (child == nullptr || !act.process->children.empty()) return;
+    if (act.a == 0) {
+      child->waited = act.site();
+      ReportWait(*child);
+    } else if (static_cast<int64_t>(act.a) == -1 && child->idle.site.process == 0) {
+      child->idle = {act.site(), Named(*act.process), doings_[act.process]};
+    }
   }
 
-  static Finding WentOn(const Child& child, const Site& site, absl::string_view where) {
+  void ChildFails(const Act& act) {
+    Child* child = Find(*act.process);
+    if (child == nullptr) return;
+    if (act.op == Op::kExec) child->exec_failed = act.site();
+    if (act.err == EBADF && act.fd < 0 && act.op != Op::kClose && child->unset.process == 0)
+      child->unset = act.site();
+  }
+
+  // One that was to become another program takes its parent's input.
+  void Reads(const Act& act) {
+    if (Child* own = Find(*act.process);
+        own != nullptr && own->exec_failed.process != 0 && own->read_on.process == 0) {
+      own->read_on = act.site();
+      ++readers_;
+    }
+    if (readers_ == 0) return;
+    for (auto& [process, child] : children_) {
+      if (child.parent != act.process || child.read_on.process == 0 || child.told[kReads]) continue;
+      if (!SameStack(child.read_on.stack, act.stack)) continue;
+      Finding finding = WentOn(child, Named(*process), child.read_on,
+                               "code: there it reads what its parent was to read");
+      AddSteps(finding.story,
+               {FailedExec(child, Named(*process)),
+                StepAt(absl::StrCat(Named(*process), " read there"), child.read_on),
+                StepAt(absl::StrCat(Named(*act.process), " read there"), act.site())});
+      --readers_;
+      Tell(child, kReads, std::move(finding));
+    }
+  }
+
+  // Empty where no exec of it failed.
+  static Step FailedExec(const Child& child, const std::string& name) {
+    if (child.exec_failed.process == 0) return Step();
+    return StepAt(absl::StrCat(name, " did not become another program: its ",
+                               CallName(child.exec_failed.call), " failed"),
+                  child.exec_failed);
+  }
+
+  // What child and parent do alike after the child's branch, at `site`.
+  static Finding WentOn(const Child& child, const std::string& name, const Site& site,
+                        absl::string_view where) {
     Finding finding;
     finding.site = site;
-    finding.message = absl::StrCat(
-        Named(*child.process), " did not end after its branch and went on in its parent's ", where);
+    finding.message =
+        absl::StrCat(name, " did not end after its branch and went on in its parent's ", where);
     finding.fix = "end the child's branch with exit or _exit, so that only the parent goes on";
     finding.subjects = {(uint64_t{1} << 63) | child.process->id};
+    AddSteps(finding.story, {StepAt(absl::StrCat("fork made ", name), child.fork)});
     return finding;
+  }
+
+  void ReportIdle(Child& child, const Site& reaped, bool uses_unset) {
+    const std::string& name = child.idle.name;
+    Finding finding = WentOn(child, name, child.idle.site,
+                             "code: there it waits for a child, and has none (ECHILD)");
+    AddSteps(finding.story,
+             {StepAt(absl::StrCat(Named(*child.parent), " waited for ", name), reaped),
+              StepAt(absl::StrCat(name, " waited where its parent waits, and has no child"),
+                     child.idle.site),
+              FailedExec(child, name)});
+    if (uses_unset) {
+      AddSteps(finding.story, {StepAt(absl::StrCat(CallName(child.unset.call), " in ", name,
+                                                   " failed on a descriptor that is none"),
+                                      child.unset)});
+    }
+    if (child.exec_failed.process == 0 && !uses_unset) finding.severity = Severity::kNote;
+    Tell(child, kWaits, std::move(finding));
   }
 
   void ReportWait(Child& child) {
     if (child.waited.process == 0 || child.parent_waited.process == 0) return;
     if (!SameStack(child.waited.stack, child.parent_waited.stack)) return;
     Finding finding =
-        WentOn(child, child.waited,
+        WentOn(child, Named(*child.process), child.waited,
                "code: there it waits for itself (ECHILD), where its parent waits for it");
     AddSteps(
         finding.story,
-        {StepAt(absl::StrCat("fork made ", Named(*child.process)), child.fork),
-         StepAt(absl::StrCat(Named(*child.parent), " waits for ", Named(*child.process)),
+        {StepAt(absl::StrCat(Named(*child.parent), " waits for ", Named(*child.process)),
                 child.parent_waited),
          StepAt(absl::StrCat(Named(*child.process), " waited in the same place, and has no child"),
                 child.waited)});
-    child.waited = child.parent_waited = Site();  // once
-    waits_.push_back({child.fork.stack, std::move(finding)});
+    Tell(child, kWaits, std::move(finding));
   }
 
   void ChildForked(Child& child, const Process& grandchild) {
-    if (child.told || child.forks.size() >= kMostStacks) return;
+    if (child.told[kForks] || child.forks.size() >= kMostStacks) return;
     child.printed |= Printed(*child.process) > 0;
     TakeIn(child.process, child.doings);
     child.forks.push_back(grandchild.born);
     for (const Site& other : child.parent_forks) CompareForks(child, grandchild.born, other);
+    // Another program was to run there: that its parent came by once will do.
+    if (child.exec_failed.process != 0) CompareForks(child, grandchild.born, child.fork);
   }
 
   void ParentForked(const Process& parent, const Process& next) {
     for (auto& [process, child] : children_) {
-      if (child.parent != &parent || child.told || process == &next) continue;
+      if (child.parent != &parent || child.told[kForks] || process == &next) continue;
       if (child.parent_forks.size() >= kMostStacks) continue;
       child.parent_printed_more |= Printed(parent) > child.parent_printed;
       TakeIn(&parent, child.parent_doings);
@@ -383,46 +508,49 @@ class ProcessChildFallthrough : public Rule {
     if (it != doings_.end()) doings.insert(doings.end(), it->second.begin(), it->second.end());
   }
 
-  // Whether the one has done what the other has not.
-  bool DidMore(const std::vector<Doing>& doings, const std::vector<Doing>& others,
-               bool output_only) {
+  bool Did(const std::vector<Doing>& doings, uint32_t stack, By by) {
     return std::any_of(doings.begin(), doings.end(), [&](const Doing& each) {
-      return (each.output || !output_only) &&
-             std::none_of(others.begin(), others.end(),
-                          [&](const Doing& other) { return SamePlace(each.stack, other.stack); });
+      return by == By::kPlace ? SamePlace(each.stack, stack) : SameStack(each.stack, stack);
+    });
+  }
+
+  // Whether the one has done what the other has not.
+  bool DidMore(const std::vector<Doing>& doings, const std::vector<Doing>& others, By by,
+               bool output_only = false) {
+    return std::any_of(doings.begin(), doings.end(), [&](const Doing& each) {
+      return (each.output || !output_only) && !Did(others, each.stack, by);
     });
   }
 
   void CompareForks(Child& child, const Site& own, const Site& parents) {
-    if (child.told || !SameStack(own.stack, parents.stack)) return;
+    if (child.told[kForks] || !SameStack(own.stack, parents.stack)) return;
     // Where both do the same, both are meant to.
     if (!(child.printed && !child.parent_printed_more) &&
-        !DidMore(child.doings, child.parent_doings, /*output_only=*/false)) {
+        !DidMore(child.doings, child.parent_doings, By::kPlace)) {
       return;
     }
     const bool in_loop = SameStack(own.stack, child.fork.stack);
     // Else both come straight to it: who makes a tree by levels forks in turns.
     if (!in_loop && (child.forks.size() > 1 || child.parent_forks.size() > 1)) return;
-    if (!in_loop && (child.parent_printed_more ||
-                     DidMore(child.parent_doings, child.doings, /*output_only=*/true))) {
+    if (!in_loop && (child.parent_printed_more || DidMore(child.parent_doings, child.doings,
+                                                          By::kPlace, /*output_only=*/true))) {
       return;
     }
-    child.told = true;
-    Finding finding = WentOn(child, own,
+    const std::string name = Named(*child.process);
+    Finding finding = WentOn(child, name, own,
                              in_loop ? "loop: parent and child now both fork there"
                                      : "code: parent and child both fork there");
     AddSteps(finding.story,
-             {StepAt(absl::StrCat("fork made ", Named(*child.process)), child.fork),
-              StepAt(absl::StrCat(Named(*child.process),
-                                  in_loop ? " forked in the same place"
-                                          : " forked in the same place as its parent"),
+             {FailedExec(child, name),
+              StepAt(absl::StrCat(name, in_loop ? " forked in the same place"
+                                                : " forked in the same place as its parent"),
                      own)});
-    forks_.push_back({child.fork.stack, std::move(finding)});
+    Tell(child, kForks, std::move(finding));
   }
 
   absl::flat_hash_map<const Process*, Child> children_;
-  std::vector<uint32_t> at_accept_;  // where those were forked that went on to accept
-  std::vector<std::pair<uint32_t, Finding>> forks_, waits_;
+  std::array<std::vector<Lost>, kSigns> found_;
+  int readers_ = 0;  // children with a read_on that is not told
   absl::flat_hash_map<const Process*, std::vector<Accept>> accepts_;  // the last, for each listener
   absl::flat_hash_map<std::pair<const Process*, uint64_t>, Nanos> last_accept_;
   absl::flat_hash_map<std::pair<const Process*, uint64_t>, uint32_t> polls_;  // stacks, likewise
