@@ -118,7 +118,7 @@ class ProcessChildFallthrough : public Rule {
     if (act.op == Op::kPoll || act.op == Op::kEpollWait) return;
     if (doings_.empty()) return;
     if (act.failed()) ChildFails(act);
-    if (act.op == Op::kRead || act.op == Op::kStreamRead) Reads(act);
+    if (some_exec_failed_ && (act.op == Op::kRead || act.op == Op::kStreamRead)) Reads(act);
     auto it = doings_.find(act.process);
     if (it == doings_.end() || act.stack == 0 || it->second.size() >= kMostStacks) return;
     auto known = [&](const Doing& each) { return each.stack == act.stack; };
@@ -401,7 +401,10 @@ class ProcessChildFallthrough : public Rule {
   void ChildFails(const Act& act) {
     Child* child = Find(*act.process);
     if (child == nullptr) return;
-    if (act.op == Op::kExec) child->exec_failed = act.site();
+    if (act.op == Op::kExec) {
+      child->exec_failed = act.site();
+      some_exec_failed_ = true;
+    }
     if (act.err == EBADF && act.fd < 0 && act.op != Op::kClose && child->unset.process == 0)
       child->unset = act.site();
   }
@@ -550,7 +553,8 @@ class ProcessChildFallthrough : public Rule {
 
   absl::flat_hash_map<const Process*, Child> children_;
   std::array<std::vector<Lost>, kSigns> found_;
-  int readers_ = 0;  // children with a read_on that is not told
+  bool some_exec_failed_ = false;  // of a child's
+  int readers_ = 0;                // children with a read_on that is not told
   absl::flat_hash_map<const Process*, std::vector<Accept>> accepts_;  // the last, for each listener
   absl::flat_hash_map<std::pair<const Process*, uint64_t>, Nanos> last_accept_;
   absl::flat_hash_map<std::pair<const Process*, uint64_t>, uint32_t> polls_;  // stacks, likewise
