@@ -171,13 +171,17 @@ class ProcessChildFallthrough : public Rule {
     for (auto& [process, child] : children_) ComparePolls(child);
     std::vector<uint32_t> told;  // where those were forked
     for (std::vector<Lost>& found : found_) {
+      // The first child's story is told of all that were lost in one way.
+      std::stable_sort(found.begin(), found.end(), [](const Lost& a, const Lost& b) {
+        return a.fork.time < b.fork.time;
+      });
       std::vector<uint32_t> now;
       for (Lost& lost : found) {
         if (std::any_of(told.begin(), told.end(),
-                        [&](uint32_t each) { return SamePlace(lost.fork_stack, each); })) {
+                        [&](uint32_t each) { return SamePlace(lost.fork.stack, each); })) {
           continue;
         }
-        now.push_back(lost.fork_stack);
+        now.push_back(lost.fork.stack);
         const Severity level = lost.finding.severity;
         Report(level, std::move(lost.finding));
       }
@@ -212,7 +216,7 @@ class ProcessChildFallthrough : public Rule {
   enum Sign { kAccepts, kForks, kWaits, kReads, kSigns };
   struct Lost {
     const Process* child;
-    uint32_t fork_stack;
+    Site fork;
     Finding finding;
   };
   struct Child {
@@ -250,7 +254,7 @@ class ProcessChildFallthrough : public Rule {
   void Tell(Child& child, Sign sign, Finding finding) {
     if (child.told[sign]) return;
     child.told[sign] = true;
-    found_[sign].push_back({child.process, child.fork.stack, std::move(finding)});
+    found_[sign].push_back({child.process, child.fork, std::move(finding)});
   }
 
   void Accepts(const Act& act) {
