@@ -36,7 +36,8 @@ class HotAct {
     thread_->open[0].record = record;
     // The next record's line is on its way from the analyzer's core while the call runs.
     __asm__ volatile("prefetchw %0" : : "m"(record[1]));
-    record->stack = FindStack(thread_, record, StackKey(return_address, sp), return_address, sp);
+    record->stack =
+        FindStack(thread_, record, StackKey(call, return_address, sp), return_address, sp);
     record_ = record;
   }
 

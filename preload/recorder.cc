@@ -377,7 +377,7 @@ IPCTRACE_START_CODE Act::Act(Call call, int fd, uint8_t flags, uint64_t return_a
     record->stack = CopyStack(thread_, record, return_address, sp);
     return;
   }
-  uint64_t key = StackKey(return_address, sp);
+  uint64_t key = StackKey(call, return_address, sp);
   if (NeedsExactStack(OpOf(call))) key = MixCallers(thread_, key, sp);
   record->stack = FindStack(thread_, record, key, return_address, sp);
 }

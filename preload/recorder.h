@@ -220,8 +220,12 @@ IPCTRACE_INLINE uint32_t FindStack(ThreadState* thread, const Record* owner, uin
 // as it was at entry. Not declared cold, or g++ takes the calls that succeed for cold as well.
 void RecordFailure(ThreadState* thread, Record* record, uint64_t sp) __attribute__((noinline));
 
-inline uint64_t StackKey(uint64_t return_address, uint64_t sp) {
-  return return_address ^ (sp << 17 | sp >> 47);
+// With the call: two that were compiled to jumps come back to the same place. Times a number that
+// keeps them further apart than places are, and within what an instruction can add.
+inline uint64_t StackKey(Call call, uint64_t return_address, uint64_t sp) {
+  constexpr uint64_t kApart = 0x3FFFFD;
+  static_assert(kApart * kCallCount < uint64_t{1} << 31);
+  return (return_address ^ (sp << 17 | sp >> 47)) + static_cast<uint64_t>(call) * kApart;
 }
 
 // Bytes that go with a record. Write() all, then Finish().

@@ -81,7 +81,9 @@ void RecordFailure(ThreadState* thread, Record* record, uint64_t sp) {
   record->err = errno;
   if (sp == 0) return;
   const uint64_t return_address = reinterpret_cast<uint64_t*>(sp)[-1];
-  const uint64_t key = MixCallers(thread, StackKey(return_address, sp) + 1, sp);
+  const auto call =
+      static_cast<Call>(HeadCall(record->head.load(std::memory_order_relaxed)));
+  const uint64_t key = MixCallers(thread, StackKey(call, return_address, sp) + 1, sp);
   record->stack = FindStack(thread, record, key, return_address, sp);
 }
 

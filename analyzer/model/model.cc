@@ -30,6 +30,12 @@ void Grow(std::vector<T>& by_id, uint32_t id) {
 // Trace ids are dense, counted from 1. A damaged trace must not make us allocate the world.
 constexpr uint32_t kMostIds = 1 << 28;
 
+// The function that the program called: what fcntl and ioctl do is recorded under names of its own.
+std::string_view FunctionCalled(Call call) {
+  const std::string_view name = NameOf(call);
+  return name.starts_with("fcntl_") || name.starts_with("ioctl_") ? name.substr(0, 5) : name;
+}
+
 }  // namespace
 
 Model::Model(Stacks* stacks) : stacks_(stacks) {}
@@ -148,7 +154,7 @@ void Model::KeepBlobs(const Event& event) {
     if (tag == BlobTag::kStack && bytes.size() >= sizeof(StackCopy)) {
       StackCopy copy;
       std::memcpy(&copy, bytes.data(), sizeof(copy));
-      stacks_->Add(copy.id, event.process, bytes);
+      stacks_->Add(copy.id, event.process, bytes, FunctionCalled(event.call));
     } else if (tag == BlobTag::kModules) {
       const Process* process = Find(event.process);
       std::string exe = process == nullptr ? "" : process->exe;

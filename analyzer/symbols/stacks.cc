@@ -96,12 +96,16 @@ struct Stacks::Impl {
     std::shared_ptr<const ElfImage> image;
     std::unique_ptr<Symbolizer> symbolizer;
     absl::flat_hash_map<uint64_t, FrameList> frames;  // by link-time address
+    // By the call and what was called: its address, or its symbol.
+    absl::flat_hash_map<std::tuple<uint64_t, uint64_t, std::string_view>, std::vector<uint64_t>>
+        jumps;
   };
 
   struct Stack {
     std::shared_ptr<const ModuleMap> modules;
     std::string blob;             // until it is unwound
     std::vector<uint64_t> calls;  // afterwards
+    std::string_view called;      // by the innermost of them
     bool unwound = false;
     uint64_t sp = 0;  // where it was taken: deeper in a recursion it is another
     bool named = false;
@@ -135,20 +139,26 @@ struct Stacks::Impl {
     std::string().swap(stack->blob);
   }
 
+  // Of a module whose image can be read.
+  File& FileOf(const Module& module) {
+    std::unique_ptr<File>& file = files[module.image.get()];
+    if (file == nullptr) {
+      file = std::make_unique<File>();
+      file->image = module.image;
+      file->symbolizer = std::make_unique<Symbolizer>(module.image, !IsSystemModule(module));
+    }
+    return *file;
+  }
+
   // `module` is null for an address in none.
   const FrameList& FramesAt(const Module* module, uint64_t call) {
     if (module == nullptr || module->image == nullptr) return UnreadableAt(module, call);
     const uint64_t address = call - module->bias;
-    std::unique_ptr<File>& file = files[module->image.get()];
-    const bool system = IsSystemModule(*module);
-    if (file == nullptr) {
-      file = std::make_unique<File>();
-      file->image = module->image;
-      file->symbolizer = std::make_unique<Symbolizer>(module->image, !system);
-    }
-    auto [it, is_new] = file->frames.try_emplace(address);
+    File& file = FileOf(*module);
+    auto [it, is_new] = file.frames.try_emplace(address);
     if (!is_new) return it->second;
-    for (Frame& frame : file->symbolizer->Lookup(address)) {
+    const bool system = IsSystemModule(*module);
+    for (Frame& frame : file.symbolizer->Lookup(address)) {
       frame.module = module->path;
       frame.offset = address;
       frame.user = !system && !IsSystemHeader(frame.file) && !IsRuntimeFunction(frame.function);
@@ -172,6 +182,55 @@ struct Stacks::Impl {
     return frames;
   }
 
+  void AddFrames(const Module* module, uint64_t call, FrameList* to) {
+    const FrameList& frames = FramesAt(module, call);
+    to->insert(to->end(), frames.begin(), frames.end());
+  }
+
+  // Whether libc's call with this index is the one that calls main: the outermost of libc's.
+  bool CallsMain(const Stack& stack, size_t index) {
+    const Module* module = stack.modules->Find(stack.calls[index]);
+    for (size_t i = index; i < stack.calls.size() && i <= index + 1; ++i) {
+      if (stack.modules->Find(stack.calls[i]) != module) return false;
+      if (FramesAt(module, stack.calls[i]).back()->function == "__libc_start_main") return true;
+    }
+    return false;
+  }
+
+  // The calls that were jumps between the call with this index, in `module`, and what is inside it,
+  // in `inner`.
+  void AddJumps(Stack* stack, size_t index, const Module* module, const Module* inner) {
+    if (module == nullptr || module->image == nullptr) return;
+    uint64_t call = stack->calls[index] - module->bias;
+    if (IsSystemModule(*module)) {
+      const Module* program = stack->modules->program();
+      if (program == nullptr || program->image == nullptr || (index != 0 && inner != program) ||
+          !CallsMain(*stack, index)) {
+        return;
+      }
+      module = program;
+      call = 0;
+    }
+    Symbolizer::Callee callee;
+    if (index == 0) {
+      if (stack->called.empty()) return;
+      callee.symbol = stack->called;
+    } else {
+      if (inner != module) return;
+      callee.address = stack->calls[index - 1] - module->bias;
+    }
+    for (const uint64_t jump : JumpsTo(FileOf(*module), call, callee)) {
+      AddFrames(module, jump + module->bias, &stack->frames);
+    }
+  }
+
+  static const std::vector<uint64_t>& JumpsTo(File& file, uint64_t call,
+                                              const Symbolizer::Callee& callee) {
+    auto [it, is_new] = file.jumps.try_emplace({call, callee.address, callee.symbol});
+    if (is_new) it->second = file.symbolizer->Jumps(call, callee);
+    return it->second;
+  }
+
   Stack* Find(uint32_t id) {
     const auto it = stacks.find(id);
     if (it == stacks.end()) return nullptr;
@@ -179,9 +238,12 @@ struct Stacks::Impl {
     if (stack.named) return &stack;
     stack.named = true;
     UnwindStack(&stack);
-    for (const uint64_t call : stack.calls) {
-      const FrameList& frames = FramesAt(stack.modules->Find(call), call);
-      stack.frames.insert(stack.frames.end(), frames.begin(), frames.end());
+    const Module* inner = nullptr;
+    for (size_t i = 0; i < stack.calls.size(); ++i) {
+      const Module* module = stack.modules->Find(stack.calls[i]);
+      AddJumps(&stack, i, module, inner);
+      AddFrames(module, stack.calls[i], &stack.frames);
+      inner = module;
     }
     stack.frames.shrink_to_fit();
     stack.place = ChoosePlace(stack.frames);
@@ -216,12 +278,13 @@ void Stacks::CopyModules(uint32_t parent, uint32_t child) {
   impl_->processes[child] = std::move(modules);
 }
 
-void Stacks::Add(uint32_t id, uint32_t process, std::string_view blob) {
+void Stacks::Add(uint32_t id, uint32_t process, std::string_view blob, std::string_view called) {
   const auto modules = impl_->processes.find(process);
   auto [it, is_new] = impl_->stacks.try_emplace(id);
   if (!is_new) return;
   if (modules != impl_->processes.end()) it->second.modules = modules->second;
   it->second.blob = blob;
+  it->second.called = called;
   if (blob.size() >= sizeof(StackCopy)) {
     StackCopy copy;
     std::memcpy(&copy, blob.data(), sizeof(copy));

@@ -20,8 +20,9 @@ struct Frame {
   bool user = false;  // the user's own code: not a system library's, not a header's inline of one
 };
 
-// Innermost first; inlined functions are frames of their own. Stacks that come by the same call
-// share its frame.
+// Innermost first; inlined functions are frames of their own, and so are those whose last call was
+// compiled to a jump, where it is sure which they were. Stacks that come by the same call share its
+// frame.
 using FrameList = std::vector<std::shared_ptr<const Frame>>;
 
 // Keeps copies of stacks and unwinds and symbolizes them when asked. Not thread-safe.
@@ -34,8 +35,9 @@ class Stacks {
   void SetModules(uint32_t process, std::string_view text);
   // `child` was forked from `parent`: it has the same modules until it says otherwise.
   void CopyModules(uint32_t parent, uint32_t child);
-  // A captured stack: `blob` is StackCopy and the bytes from its rsp upwards.
-  void Add(uint32_t id, uint32_t process, std::string_view blob);
+  // A captured stack: `blob` is StackCopy and the bytes from its rsp upwards. `called`, which outlives
+  // this, is the symbol of the function whose call it was taken at; empty: not known.
+  void Add(uint32_t id, uint32_t process, std::string_view blob, std::string_view called = "");
 
   // Empty for an unknown id. The reference is valid until the next non-const call.
   const FrameList& Frames(uint32_t id);

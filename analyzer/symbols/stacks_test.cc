@@ -45,7 +45,7 @@ std::vector<Frame> FramesOf(const Capture& capture, size_t index = 0) {
   Stacks stacks;
   stacks.SetModules(1, capture.modules);
   if (index >= capture.stacks.size()) return {};
-  stacks.Add(7, 1, capture.stacks[index]);
+  stacks.Add(7, 1, capture.stacks[index], "capture");
   std::vector<Frame> frames;
   for (const auto& frame : stacks.Frames(7)) frames.push_back(*frame);
   return frames;
@@ -238,6 +238,112 @@ TEST(StacksTest, CopiesOfALineAreOnePlace) {
   for (uint32_t i = 0; i < 3; ++i) stacks.Add(i + 1, 1, capture.stacks[i]);
   EXPECT_TRUE(stacks.SamePlace(1, 2));
   EXPECT_FALSE(stacks.SamePlace(1, 3));
+}
+
+class JumpTest : public testing::TestWithParam<const char*> {
+ protected:
+  // The user's frames of each stack, one line each. Lines count from 4, behind what is put before.
+  static std::string Frames(const std::string& code) {
+    const Capture capture = CaptureStacks(
+        "void capture(void);\n#define F __attribute__((noinline))\n"
+        "#define BUSY __asm__ volatile(\"\" : : : \"memory\")\n" +
+            code,
+        std::string(GetParam()) + " -g");
+    std::string text;
+    for (size_t i = 0; i < capture.stacks.size(); ++i) text += Text(FramesOf(capture, i)) + "\n";
+    return text;
+  }
+};
+
+INSTANTIATE_TEST_SUITE_P(Compilers, JumpTest,
+                         testing::Values("gcc -O0", "gcc -O2", "gcc -O2 -gdwarf-4",
+                                         "gcc -O2 -gsplit-dwarf", "gcc -O2 -fno-pie", "clang -O2"));
+
+TEST_P(JumpTest, AFunctionWhoseLastCallIsAJumpHasItsFrame) {
+  EXPECT_EQ(Frames("F void inner(void) { BUSY;\n"
+                   "  capture(); }\n"
+                   "F void outer(void) { BUSY;\n"
+                   "  inner(); }\n"
+                   "int main(void) {\n"
+                   "  outer();\n"
+                   "  BUSY; return 0; }\n"),
+            "inner:5 outer:7 main:9 \n");
+}
+
+TEST_P(JumpTest, SoHasMain) {
+  EXPECT_EQ(Frames("F int inner(void) { BUSY; capture();\n"
+                   "  BUSY; return 0; }\n"
+                   "int main(void) { BUSY;\n"
+                   "  return inner(); }\n"),
+            "inner:4 main:7 \n");
+}
+
+TEST_P(JumpTest, SoHasAFunctionInTheMiddleAndOneThatWasInlined) {
+  EXPECT_EQ(Frames("F void inner(void) { capture();\n"
+                   "  BUSY; }\n"
+                   "static inline __attribute__((always_inline)) void inlined(void) {\n"
+                   "  inner(); }\n"
+                   "F static void middle(int n) { BUSY; (void)n;\n"
+                   "  inlined(); }\n"
+                   "int main(int argc, char** argv) {\n"
+                   "  middle(argc);\n"
+                   "  BUSY; return argv == 0; }\n"),
+            "inner:4 inlined:7 middle:9 main:11 \n");
+}
+
+TEST_P(JumpTest, OfTwoWaysNoneIsGuessed) {
+  const std::string frames = Frames(
+      "F void left(void) { BUSY;\n"
+      "  capture(); }\n"
+      "F void right(void) { BUSY; BUSY; __asm__ volatile(\"nop\");\n"
+      "  capture(); }\n"
+      "F void either(int n) { BUSY;\n"
+      "  if (n) left(); else right(); }\n"
+      "int main(int argc, char** argv) {\n"
+      "  either(argc);\n"
+      "  BUSY; return argv == 0; }\n");
+  const std::string_view optimised = GetParam();
+  EXPECT_EQ(frames, optimised == "gcc -O0" ? "left:5 either:9 main:11 \n" : "main:11 \n");
+}
+
+TEST_P(JumpTest, WhereAPointerLeadsIsNotGuessed) {
+  const std::string frames = Frames(
+      "void (*volatile hook)(void) = capture;\n"
+      "F void either(int n) { BUSY;\n"
+      "  if (n > 5) capture(); else hook(); }\n"
+      "int main(int argc, char** argv) {\n"
+      "  either(argc);\n"
+      "  BUSY; return argv == 0; }\n");
+  const std::string_view optimised = GetParam();
+  EXPECT_EQ(frames, optimised == "gcc -O0" ? "either:6 main:8 \n" : "main:8 \n");
+}
+
+TEST_P(JumpTest, ACallOfTheFunctionItselfHasNoOtherFrame) {
+  EXPECT_EQ(Frames("F void other(void) { BUSY;\n"
+                   "  capture(); }\n"
+                   "int main(void) {\n"
+                   "  capture();\n"
+                   "  other();\n"
+                   "  BUSY; return 0; }\n"),
+            "main:7 \nother:5 main:8 \n");
+}
+
+TEST(StacksTest, AJumpOfAMemberFunctionHasItsFrame) {
+  const Capture capture = CaptureStacks(
+      "extern \"C\" void capture(void);\n"
+      "namespace shop {\n"
+      "struct Till {\n"
+      "  __attribute__((noinline)) void Ring(int n); int sum; };\n"
+      "void Till::Ring(int n) {\n"
+      "  sum += n;\n"
+      "  capture(); }\n"
+      "}\n"
+      "int main() {\n"
+      "  shop::Till till{};\n"
+      "  till.Ring(3);\n"
+      "  return till.sum != 3; }\n",
+      "g++ -O2 -g", "prog.cc");
+  EXPECT_EQ(Text(FramesOf(capture)), "shop::Till::Ring(int):7 main:11 ");
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "analyzer/symbols/tail_calls.h"
 
 namespace ipctrace {
 namespace {
@@ -170,6 +171,7 @@ struct Symbolizer::Impl {
   std::vector<Unit> units;
   std::vector<Range> ranges;
   std::vector<Symbol> symbols;
+  std::unique_ptr<TailCalls> tail_calls;
 
   ~Impl() {
     if (dwarf != nullptr) dwarf_end(dwarf);
@@ -358,15 +360,22 @@ struct Symbolizer::Impl {
     }
   }
 
+  // The function whose code is at the address; null where that is not known.
+  static const Dwarf_Die* FunctionAt(Unit* unit, uint64_t address) {
+    LoadFunctions(unit);
+    auto it = std::upper_bound(unit->functions.begin(), unit->functions.end(), address,
+                               [](uint64_t a, const Function& f) { return a < f.low; });
+    if (it == unit->functions.begin() || address >= (--it)->high) return nullptr;
+    return &it->die;
+  }
+
   // The function at the address and the entries inside it that the address is in: blocks and
   // functions that were inlined. The innermost comes last.
   static std::vector<Dwarf_Die> ScopesAt(Unit* unit, uint64_t address) {
-    LoadFunctions(unit);
     std::vector<Dwarf_Die> scopes;
-    auto it = std::upper_bound(unit->functions.begin(), unit->functions.end(), address,
-                               [](uint64_t a, const Function& f) { return a < f.low; });
-    if (it == unit->functions.begin() || address >= (--it)->high) return scopes;
-    scopes.push_back(it->die);
+    const Dwarf_Die* function = FunctionAt(unit, address);
+    if (function == nullptr) return scopes;
+    scopes.push_back(*function);
     Dwarf_Die die;
     for (int more = dwarf_child(&scopes.back(), &die); more == 0;) {
       if (dwarf_haspc(&die, address) > 0) {
@@ -409,6 +418,29 @@ struct Symbolizer::Impl {
     if (frames.empty() && next.line != 0) frames.push_back(next);
     return frames;
   }
+
+  const Dwarf_Die* FunctionAt(uint64_t address) {
+    Unit* unit = UnitAt(address);
+    return unit == nullptr ? nullptr : FunctionAt(unit, address);
+  }
+
+  std::vector<uint64_t> Jumps(uint64_t call, const Callee& callee) {
+    const Dwarf_Die* caller = call == 0 ? nullptr : FunctionAt(call);
+    if (call != 0 && caller == nullptr) return {};
+    TailCalls::Target target{nullptr, callee.symbol};
+    if (callee.address != 0) {
+      target.function = FunctionAt(callee.address);
+      if (target.function == nullptr) return {};
+    }
+    LoadLines();
+    if (tail_calls == nullptr) {
+      std::vector<Dwarf_Die> scopes;
+      for (const Unit& unit : units) scopes.push_back(unit.scopes);
+      tail_calls = std::make_unique<TailCalls>(std::move(scopes));
+    }
+    return call != 0 ? tail_calls->Jumps(*caller, call + 1, target)
+                     : tail_calls->JumpsFrom("main", target);
+  }
 };
 
 Symbolizer::Symbolizer(std::shared_ptr<const ElfImage> image, bool want_lines)
@@ -418,6 +450,10 @@ Symbolizer::~Symbolizer() = default;
 bool Symbolizer::HasLines() {
   impl_->LoadLines();
   return !impl_->ranges.empty();
+}
+
+std::vector<uint64_t> Symbolizer::Jumps(uint64_t call, const Callee& callee) {
+  return impl_->Jumps(call, callee);
 }
 
 std::vector<Frame> Symbolizer::Lookup(uint64_t address) {

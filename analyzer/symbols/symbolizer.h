@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string_view>
 #include <vector>
 
 #include "analyzer/symbols/elf_image.h"
@@ -22,6 +23,16 @@ class Symbolizer {
   // The functions at a link-time address, the innermost inlined one first; at least one frame.
   // Fills function, file, directory and line as far as they are known.
   std::vector<Frame> Lookup(uint64_t address);
+
+  // Where a call came to in the end: at an address of this file, or (0) in a function of another file,
+  // by its symbol.
+  struct Callee {
+    uint64_t address = 0;
+    std::string_view symbol;
+  };
+  // The calls that the optimiser made into jumps, between the call at `call` (return address - 1; 0:
+  // the beginning of main) and `callee`, innermost first; see tail_calls.h. All are link-time addresses.
+  std::vector<uint64_t> Jumps(uint64_t call, const Callee& callee);
 
   // Whether the file has debug information at all.
   bool HasLines();

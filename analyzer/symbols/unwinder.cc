@@ -172,6 +172,12 @@ const Module* ModuleMap::Find(uint64_t address) const {
   return address < it->end ? &*it : nullptr;
 }
 
+const Module* ModuleMap::program() const {
+  const auto it = std::find_if(modules_.begin(), modules_.end(),
+                               [](const Module& module) { return module.executable; });
+  return it == modules_.end() ? nullptr : &*it;
+}
+
 std::vector<uint64_t> Unwind(const ModuleMap& modules, std::string_view blob) {
   std::vector<uint64_t> calls;
   Walk walk{&modules, {}, {}};

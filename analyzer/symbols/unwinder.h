@@ -29,6 +29,8 @@ class ModuleMap {
   ModuleMap(std::string_view text, const OpenImage& open_image);
 
   const Module* Find(uint64_t address) const;
+  // The program itself; null where it is not known.
+  const Module* program() const;
 
  private:
   static bool ParseLine(std::string_view line, Module* module);
