@@ -6,17 +6,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
+#include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "analyzer/cli/commands.h"
+#include "analyzer/cli/job.h"
 #include "analyzer/cli/program.h"
 #include "analyzer/cli/tracing.h"
+#include "analyzer/live/kernel.h"
 #include "analyzer/live/session.h"
 #include "preload/trace/format.h"
 
@@ -25,46 +29,25 @@ extern char** environ;
 namespace ipctrace {
 namespace {
 
-volatile sig_atomic_t end_signal = 0;  // SIGTERM or SIGHUP that ipctrace got
-
-// What ipctrace does with signals while it runs, and how they and the resource limits (which a
-// session raises for itself) were: the program gets all of it as ipctrace itself got it.
-class Inherited {
+// The resource limits as ipctrace found them. A session raises some for itself, and the program gets
+// them as they were.
+class Limits {
  public:
-  Inherited() {
+  Limits() {
     for (size_t i = 0; i < kLimits.size(); ++i)
       has_limit_[i] = getrlimit(kLimits[i], &limits_[i]) == 0;
-    // ^C and ^\ are for the program, which is in the same process group; its end ends the run.
-    Set(SIGINT, SIG_IGN);
-    Set(SIGQUIT, SIG_IGN);
-    Set(SIGPIPE, SIG_IGN);  // a report to a closed pipe is an error to tell, not a death
-    Set(SIGCHLD, SIG_DFL);  // if it was ignored, wait would not say how the program ended
-    for (const int signal : {SIGTERM, SIGHUP}) {
-      const auto before = Set(signal, [](int number) { end_signal = number; });
-      if (before.sa_handler == SIG_IGN) sigaction(signal, &before, nullptr);  // nohup
-    }
   }
   // In the child, before exec.
   void Restore() const {
-    for (size_t i = 0; i < count_; ++i) sigaction(saved_[i].first, &saved_[i].second, nullptr);
     for (size_t i = 0; i < kLimits.size(); ++i) {
       if (has_limit_[i]) setrlimit(kLimits[i], &limits_[i]);
     }
   }
 
  private:
-  struct sigaction Set(int signal, void (*handler)(int)) {
-    struct sigaction action {};
-    action.sa_handler = handler;
-    sigaction(signal, &action, &saved_[count_].second);
-    saved_[count_].first = signal;
-    return saved_[count_++].second;
-  }
   static constexpr std::array kLimits = {RLIMIT_FSIZE, RLIMIT_NOFILE};
   std::array<rlimit, kLimits.size()> limits_{};
   std::array<bool, kLimits.size()> has_limit_{};
-  std::array<std::pair<int, struct sigaction>, 8> saved_{};
-  size_t count_ = 0;
 };
 
 // The library: where it is installed, beside the binary, or in the build tree.
@@ -114,26 +97,37 @@ std::vector<char*> Pointers(std::vector<std::string>& strings) {
 
 // Starts the program: same process group, same terminal, same descriptors, signals as they were.
 absl::StatusOr<pid_t> Start(const Program& program, std::vector<std::string> argv,
-                            std::vector<std::string> environment, const Inherited& inherited) {
+                            std::vector<std::string> environment, const Job& job,
+                            const Limits& limits) {
   std::vector<std::string> shell = {"sh", program.path};
   if (program.shell_script) shell.insert(shell.end(), argv.begin() + 1, argv.end());
   std::vector<char*> arguments = Pointers(program.shell_script ? shell : argv);
   std::vector<char*> variables = Pointers(environment);
   const char* path = program.shell_script ? "/bin/sh" : program.path.c_str();
 
-  int failure[2];  // carries execve's errno; close-on-exec, so the program never has it
-  if (pipe2(failure, O_CLOEXEC) != 0)
+  // Close-on-exec, so the program never has them. `failure` carries execve's errno. `start` is closed
+  // when the analyzer is out of the process group: before, the program could signal it.
+  int failure[2], start[2];
+  if (pipe2(failure, O_CLOEXEC) != 0 || pipe2(start, O_CLOEXEC) != 0)
     return absl::InternalError(absl::StrCat("cannot make a pipe: ", strerror(errno)));
   const pid_t pid = fork();
   if (pid == 0) {
-    inherited.Restore();
+    close(start[1]);
+    char nothing;
+    while (read(start[0], &nothing, 1) > 0) {
+    }
+    job.RestoreSignals();
+    limits.Restore();
     execve(path, arguments.data(), variables.data());
     const int error = errno;
     [[maybe_unused]] const ssize_t written = write(failure[1], &error, sizeof(error));
     _exit(kExitFailure);
   }
-  close(failure[1]);
   int error = pid < 0 ? errno : 0;
+  job.Leave();
+  close(start[0]);
+  close(start[1]);
+  close(failure[1]);
   if (pid > 0 && read(failure[0], &error, sizeof(error)) > 0) waitpid(pid, nullptr, 0);
   close(failure[0]);
   if (pid < 0) return absl::InternalError(absl::StrCat("cannot fork: ", strerror(error)));
@@ -142,10 +136,19 @@ absl::StatusOr<pid_t> Start(const Program& program, std::vector<std::string> arg
   return pid;
 }
 
+// Whether `pid` came from this process, by however many forks, and still is.
+bool IsDescendant(pid_t pid) {
+  const pid_t self = getpid();
+  for (int i = 0; i < 1000 && pid > 1; ++i) {
+    if (pid == self) return true;
+    pid = ParentOf(pid);
+  }
+  return false;
+}
+
 class Run {
  public:
-  Run(const Options& options, const Inherited& inherited)
-      : options_(options), inherited_(inherited), tracing_(options) {}
+  Run(const Options& options, Job job) : options_(options), job_(std::move(job)), tracing_(options) {}
 
   int Main() {
     // 1. What could go wrong is found out before the program runs.
@@ -166,56 +169,88 @@ class Run {
     auto session = LiveSession::Create(path, config);
     if (!session.ok()) return Fail(std::string(session.status().message()));
     session_ = *std::move(session);
-    const auto pid = Start(
-        *program, options_.arguments,
-        Environment(PreloadValue(*program, *library, getenv("LD_PRELOAD")), path), inherited_);
+    const auto pid =
+        Start(*program, options_.arguments,
+              Environment(PreloadValue(*program, *library, getenv("LD_PRELOAD")), path), job_, limits_);
     if (!pid.ok()) return Fail(std::string(pid.status().message()));
     pid_ = *pid;
 
     // 3. Follow it to its end, or to the reason for ending it.
     const FinishReason reason = Follow();
     session_->Finish(&tracing_, reason);
-    if (reason != FinishReason::kEnded) KillAll();
+    if (reason != FinishReason::kEnded && !job_.front_gone()) KillAll();
 
     // 4. Report.
     return Conclude(reason);
   }
 
  private:
-  // Hands on what has come, and sleeps until there may be more (or the program ended). Returns
-  // whether everything that can be known now is known.
+  // Hands on what has come, and sleeps until there may be more (or a signal came). Returns whether
+  // everything that can be known now is known.
   bool Step() {
-    if (ended_ && pause_ > absl::ZeroDuration())
-      absl::SleepFor(std::min(pause_, absl::Milliseconds(20)));
+    // Once it has ended there may be nothing to wait for: that is found out first.
+    if (ended_) Wait(std::min(pause_, absl::Milliseconds(20)));
     pause_ = session_->Step(&tracing_);
+    JudgeSignals();
     if (!ended_) {
-      Reap(pause_ == absl::ZeroDuration() ? 0 : WaitMilliseconds(pause_));
+      if (job_.ShouldContinue()) kill(pid_, SIGCONT);
+      Wait(pause_);
       if (ended_) pause_ = absl::ZeroDuration();  // what came meanwhile is looked at now
     }
     return pause_ > absl::ZeroDuration();
+  }
+
+  // For as long, or until a signal came.
+  void Wait(absl::Duration pause) {
+    pollfd signals[] = {{job_.signals_fd(), POLLIN, 0}, {job_.front_fd(), POLLIN, 0}};
+    if (poll(signals, 2, pause == absl::ZeroDuration() ? 0 : WaitMilliseconds(pause)) > 0)
+      TakeSignals();
   }
 
   static int WaitMilliseconds(absl::Duration pause) {
     return static_cast<int>(std::clamp<int64_t>(absl::ToInt64Milliseconds(pause), 1, 100));
   }
 
-  void Reap(int milliseconds) {
-    if (process_fd_ < 0)
-      process_fd_ = static_cast<int>(syscall(SYS_pidfd_open, pid_, 0));  // close-on-exec by itself
-    pollfd waiting{process_fd_, POLLIN, 0};  // a negative one only sleeps
-    if (poll(&waiting, 1, process_fd_ < 0 ? std::min(milliseconds, 5) : milliseconds) == 0 &&
-        process_fd_ >= 0)
-      return;
+  void TakeSignals() {
+    for (const Job::Signal& signal : job_.TakeSignals()) {
+      if (signal.number == SIGCHLD) {
+        Reap();
+      } else {
+        told_to_end_.push_back(signal);
+      }
+    }
+    if (job_.front_gone()) front_gone_since_ = std::min(front_gone_since_, absl::Now());
+  }
+
+  // Who sent a signal is looked up when all is read that it did before.
+  void JudgeSignals() {
+    for (const Job::Signal& signal : told_to_end_) {
+      const bool from_run =
+          signal.sender != 0 && (session_->Knows(signal.sender) || IsDescendant(signal.sender));
+      if (!from_run) end_signal_ = signal.number;
+    }
+    told_to_end_.clear();
+  }
+
+  void Reap() {
+    if (ended_) return;
     siginfo_t info = {};
     if (waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
         info.si_pid == pid_) {
       session_->WillReap(pid_);
     }
-    if (waitpid(pid_, &wait_status_, WNOHANG) != pid_) return;
-    ended_ = true;
-    close(process_fd_);
-    process_fd_ = -1;
-    session_->DidEnd(pid_, wait_status_, &tracing_);
+    for (int status; waitpid(pid_, &status, WNOHANG | WUNTRACED | WCONTINUED) == pid_;) {
+      if (WIFSTOPPED(status)) {
+        job_.DidStop(WSTOPSIG(status));
+      } else if (WIFCONTINUED(status)) {
+        job_.DidContinue();
+      } else {
+        ended_ = true;
+        wait_status_ = status;
+        session_->DidEnd(pid_, status, &tracing_);
+        return;
+      }
+    }
   }
 
   FinishReason Follow() {
@@ -228,7 +263,10 @@ class Run {
       if (ended_ && quiet && !session_->OthersLive(tracing_.model(), pid_))
         return FinishReason::kEnded;
       if (absl::Now() >= linger_until) return FinishReason::kEnded;
-      if (end_signal != 0) return FinishReason::kInterrupted;
+      if (end_signal_ != 0) return FinishReason::kInterrupted;
+      // What has killed the front was for all of the group, or for ipctrace alone.
+      if (!ended_ && absl::Now() - front_gone_since_ >= absl::Milliseconds(200))
+        return FinishReason::kInterrupted;
       if (absl::Now() - start >= options_.timeout)
         return ended_ ? FinishReason::kEnded : FinishReason::kTimeout;
       if (!quiet || !session_->CheckDeadlock(tracing_.model(), &tracing_)) continue;
@@ -250,7 +288,7 @@ class Run {
   }
 
   void KillAll() {
-    const int signal = end_signal != 0 ? end_signal : SIGKILL;  // one that hangs heeds no other
+    const int signal = end_signal_ != 0 ? end_signal_ : SIGKILL;  // one that hangs heeds no other
     for (const int32_t pid : session_->LivePids()) {
       if (pid != pid_) kill(pid, signal);
     }
@@ -270,7 +308,7 @@ class Run {
     if (ended_ && WIFSIGNALED(wait_status_))
       report.ending = {Ending::kSignal, WTERMSIG(wait_status_)};
     int status = kExitTimeout;
-    if (reason == FinishReason::kInterrupted) status = 128 + end_signal;
+    if (reason == FinishReason::kInterrupted) status = 128 + end_signal_;
     if (reason == FinishReason::kEnded) {
       status = WIFSIGNALED(wait_status_) ? 128 + WTERMSIG(wait_status_) : WEXITSTATUS(wait_status_);
     }
@@ -284,11 +322,14 @@ class Run {
   }
 
   const Options& options_;
-  const Inherited& inherited_;
+  Job job_;
+  Limits limits_;
   Tracing tracing_;
   std::unique_ptr<LiveSession> session_;
   pid_t pid_ = 0;
-  int process_fd_ = -1;
+  std::vector<Job::Signal> told_to_end_;  // by whom is not yet judged
+  int end_signal_ = 0;                    // SIGTERM or SIGHUP from outside the run
+  absl::Time front_gone_since_ = absl::InfiniteFuture();
   bool ended_ = false;
   absl::Duration pause_ = absl::ZeroDuration();  // before the next look
   int wait_status_ = 0;
@@ -300,8 +341,9 @@ class Run {
 int RunCommand(const Options& options) {
   if (const absl::Status status = LoadProtocols(options); !status.ok())
     return Fail(std::string(status.message()));
-  const Inherited inherited;
-  return Run(options, inherited).Main();
+  auto job = Job::Split();
+  if (!job.ok()) return Fail(std::string(job.status().message()));
+  return Run(options, *std::move(job)).Main();
 }
 
 }  // namespace ipctrace

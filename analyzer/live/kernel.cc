@@ -125,6 +125,13 @@ std::optional<BytesMoved> BytesMovedBy(int32_t pid) {
   return found == 2 ? std::make_optional(moved) : std::nullopt;
 }
 
+int32_t ParentOf(int32_t pid) {
+  std::vector<std::string> fields =
+      absl::StrSplit(FieldsOf(absl::StrCat("/proc/", pid, "/stat")), ' ');
+  int32_t parent;
+  return fields.size() > 1 && absl::SimpleAtoi(fields[1], &parent) ? parent : 0;
+}
+
 bool Exists(int32_t pid) {
   char state = StateOf(absl::StrCat("/proc/", pid, "/stat"));
   return state != '\0' && state != 'Z' && state != 'X';

@@ -37,6 +37,9 @@ struct BytesMoved {
 };
 std::optional<BytesMoved> BytesMovedBy(int32_t pid);
 
+// The parent of a process, also of a zombie; 0 where there is none to be known.
+int32_t ParentOf(int32_t pid);
+
 // Whether `pid` exists and is not a zombie.
 bool Exists(int32_t pid);
 

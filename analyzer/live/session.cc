@@ -374,6 +374,8 @@ std::vector<int32_t> LiveSession::LivePids() const {
   return pids;
 }
 
+bool LiveSession::Knows(int32_t pid) const { return impl_->ids.contains(pid); }
+
 bool LiveSession::OthersLive(const Model& model, int32_t first_pid) const {
   auto lives = [&](const auto& entry) { return entry.first != first_pid; };
   if (std::any_of(impl_->living.begin(), impl_->living.end(), lives)) return true;

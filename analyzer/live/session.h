@@ -52,6 +52,8 @@ class LiveSession {
   // Whether a traced process has said hello, and which still live.
   bool heard() const;
   std::vector<int32_t> LivePids() const;
+  // Whether a process with this number said hello, be it alive or not.
+  bool Knows(int32_t pid) const;
   // Whether a process of the run lives, other than its first one. One that has been forked and has
   // not said a word yet is one, too.
   bool OthersLive(const Model& model, int32_t first_pid) const;

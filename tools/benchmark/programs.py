@@ -58,8 +58,8 @@ class Server:
         self.traced = traced
 
     def cost(self, load):
-        # Found anew: it may be ready before its workers are there.
-        pids = descendants(self.process.pid)[1 if self.traced else 0:]
+        # Found anew: it may be ready before its workers are there. Not the two processes of ipctrace.
+        pids = descendants(self.process.pid)[2 if self.traced else 0:]
         before = cpu_of(pids)
         requests = load()
         return (cpu_of(pids) - before) / requests
