@@ -2,7 +2,8 @@
 //
 // The first read that returns 0 tells of end-of-file; three more in a row, with nothing between
 // that waits or brings data, show that nobody has looked. A terminal, a device, a FIFO (somebody
-// may open it again) and a file that somebody still writes can bring more.
+// may open it again) and a file that somebody still writes can bring more. In a program that came
+// with the system it is worth a note: bzip2 looks for another end-of-file where it has met one.
 #include <memory>
 
 #include "absl/container/flat_hash_map.h"
@@ -60,7 +61,7 @@ class IoReadPastEof : public Rule {
     if (CanBringMore(*act.descriptor)) return;
     end.told = true;
     end.told_stack = act.stack;
-    Report(Past(act, end));
+    Report(IsInstalled(*act.process, act.enter) ? Severity::kNote : severity(), Past(act, end));
   }
 
  private:

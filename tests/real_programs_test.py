@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
 """Programs that nobody here wrote run as without ipctrace, and nothing is said against them."""
+import json
 import os
 import shutil
 import socket
@@ -80,6 +81,58 @@ class RealPrograms(tool.TestCase):
         script = "create table t(a); insert into t values(1),(2); select sum(a) from t;"
         self.assert_quiet(self.assert_same(["sqlite3", ":memory:", script]))
 
+    def test_compressors_in_pipelines(self):
+        script = ("seq 20000 > numbers && gzip -k numbers && bzip2 -k numbers && zcat numbers.gz | cmp - numbers &&"
+                  "bzcat numbers.bz2 | tail -n 1 && tar czf - numbers | tar xzOf - | wc -l")
+        self.assert_quiet(self.assert_same(["bash", "-c", script + "; rm -f numbers*"]))
+
+    def test_rsync(self):
+        os.mkdir(self.path("from"))
+        for name in "abc":
+            with open(self.path("from/" + name), "w") as file:
+                file.write(name * 10000)
+        run = self.run_traced(["rsync", "-a", "from/", "to/"])
+        self.assertEqual(0, run.status)
+        self.assertEqual(["a", "b", "c"], sorted(os.listdir(self.path("to"))))
+        self.assert_quiet(run)
+
+    def test_lsof_sees_what_a_traced_program_holds(self):
+        run = self.run_traced(["bash", "-c", "exec 7< /etc/passwd; lsof -a -p $$ -d 7 -F n | grep /etc"])
+        self.assertEqual(b"n/etc/passwd\n", run.stdout)
+        self.assert_quiet(run)
+
+    def test_ssh_keygen_signs_and_verifies(self):
+        script = ("ssh-keygen -q -t ed25519 -N '' -f key && echo data | ssh-keygen -q -Y sign -f key -n file > sig 2>&1;"
+                  "(printf 'a '; cat key.pub) > allowed;"
+                  "echo data | ssh-keygen -Y verify -f allowed -I a -n file -s sig | cut -c1-20; rm -f key* sig allowed")
+        run = self.assert_same(["sh", "-c", script])
+        self.assertIn(b"Good", run.stdout)
+        self.assert_quiet(run)
+
+    def test_sshd_checks_its_configuration(self):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.path("key")], check=True)
+        for setting, status in (("Port 22", 0), ("Port none", 255)):
+            with open(self.path("sshd_config"), "w") as file:
+                file.write(f"{setting}\nHostKey {self.path('key')}\n")
+            run = self.run_traced([self.sshd(), "-t", "-f", self.path("sshd_config")])
+            self.assertEqual(status, run.status, run.stderr)
+            self.assert_quiet(run)
+
+    @staticmethod
+    def sshd():
+        """It wants its path from the root, and has its own directory for what it lets in."""
+        if os.getuid() == 0:
+            os.makedirs("/run/sshd", exist_ok=True)
+        return shutil.which("sshd", path="/usr/sbin:/usr/local/sbin") or "/usr/sbin/sshd"
+
+    def test_tmux(self):
+        script = ("t() { tmux -S socket -f /dev/null \"$@\"; }\n"
+                  "t new-session -d 'cat; echo not seen'; t send-keys 'a line' Enter; t split-window 'sleep 100';"
+                  "t list-panes -F '#{pane_index}'; t kill-server")
+        run = self.run_traced(["sh", "-c", script])
+        self.assertEqual(b"0\n1\n", run.stdout, run.stderr)
+        self.assertEqual([], run.loud())
+
     def test_the_forking_server_of_the_lecture_under_200_connections(self):
         program = self.compile("tests/programs/client_crowd.c")
         run = self.run_traced([program])
@@ -91,7 +144,7 @@ class RealPrograms(tool.TestCase):
 class RealServers(tool.TestCase):
     """Servers run until they are told to end; the report tells of the whole run."""
 
-    def serve(self, command, drive):
+    def serve(self, command, drive, complete=True):
         report = self.path("report.json")
         with open(self.path("stderr"), "wb") as errors:
             server = subprocess.Popen(
@@ -108,9 +161,12 @@ class RealServers(tool.TestCase):
                 server.kill()
                 server.wait()
                 self.fail("the server did not end: " + open(self.path("stderr")).read())
-        import json
         with open(report) as file:
-            self.assert_quiet(tool.Run(server.returncode, b"", b"", False, json.load(file)))
+            run = tool.Run(server.returncode, b"", b"", False, json.load(file))
+        if complete:
+            self.assert_quiet(run)
+        else:
+            self.assertEqual([], run.loud())
 
     def test_python_http_server_fetched_with_curl(self):
         port = free_port()
@@ -158,6 +214,54 @@ http {{
             subprocess.run(["redis-benchmark", "-p", str(port), "-n", "2000", "-c", "10", "-t", "get,set", "-q"],
                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=30, check=True)
         self.serve(["redis-server", "--port", str(port), "--save", "", "--bind", "127.0.0.1"], drive)
+
+
+    def ask(self, command, expected):
+        """Gives "hello" to a client, as soon as there is a server."""
+        end = time.monotonic() + 10
+        while True:
+            answer = subprocess.run(command, input=b"hello\n", stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+            if answer.stdout == expected or time.monotonic() > end:
+                return self.assertEqual(expected, answer.stdout)
+            time.sleep(0.05)
+
+    def test_socat_forks_for_each_client(self):
+        port = free_port()
+
+        def drive():
+            for _ in range(5):
+                self.ask(["socat", "-", f"TCP:127.0.0.1:{port}"], b"HELLO\n")
+        self.serve(["socat", f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork", "EXEC:tr a-z A-Z"], drive)
+
+    def test_netcat_listens_again_and_again(self):
+        port = free_port()
+
+        def drive():
+            end = time.monotonic() + 10
+            while subprocess.run(["nc", "-N", "127.0.0.1", str(port)], input=b"hello\n").returncode != 0:
+                self.assertLess(time.monotonic(), end)
+                time.sleep(0.05)
+        self.serve(["nc", "-lk", "127.0.0.1", str(port)], drive)
+
+    @unittest.skipUnless(os.getuid() == 0, "sshd changes its user")
+    def test_sshd_lets_in_commands_and_files(self):
+        port = free_port()
+        for key in ("host", "user"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", self.path(key)], check=True)
+        with open(self.path("sshd_config"), "w") as file:
+            file.write(f"Port {port}\nListenAddress 127.0.0.1\nHostKey {self.path('host')}\nStrictModes no\n"
+                       f"AuthorizedKeysFile {self.path('user.pub')}\nPermitRootLogin yes\nUsePAM no\n"
+                       f"PidFile none\nSubsystem sftp /usr/lib/openssh/sftp-server\n")
+        options = ["-F", "/dev/null", "-i", self.path("user"), "-o", "StrictHostKeyChecking=no", "-o",
+                   "UserKnownHostsFile=/dev/null", "-o", "LogLevel=ERROR"]
+
+        def drive():
+            self.ask(["ssh", *options, "-p", str(port), "root@127.0.0.1", "tr a-z A-Z"], b"HELLO\n")
+            subprocess.run(["scp", *options, "-P", str(port), self.path("user.pub"),
+                            f"root@127.0.0.1:{self.path('copied')}"], stdout=subprocess.DEVNULL, check=True)
+            self.assertTrue(os.path.exists(self.path("copied")))
+        # Its child that speaks with strangers forbids itself system calls of the tracer's.
+        self.serve([RealPrograms.sshd(), "-D", "-f", self.path("sshd_config")], drive, complete=False)
 
 
 if __name__ == "__main__":

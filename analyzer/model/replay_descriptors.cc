@@ -392,7 +392,8 @@ void Replay::Opened(Act& act) {
   } else if (act.op == Op::kOpen) {
     access = flags & O_ACCMODE;
   }
-  auto description = NewDescription(object, access | (flags & (O_NONBLOCK | O_APPEND)), act.site());
+  auto description = NewDescription(
+      object, access | (flags & (O_NONBLOCK | O_APPEND | O_PATH)), act.site());
   if (act.call == Call::fact_new_standard) {  // libc's dup2 onto it
     if (auto before = act.process->Find(fd)) Remove(before, Death::kReplaced, act);
   }
