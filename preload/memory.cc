@@ -4,6 +4,7 @@
 // a captured stack is, would be reported as the program's mistake, and the program ended. The ones
 // here are what the library's own calls, also those that the compiler makes, are bound to.
 #include <cstddef>
+#include <cstdint>
 
 #include "preload/session.h"
 
@@ -14,6 +15,19 @@ __asm__(".hidden memcpy\n.hidden memmove\n.hidden memset");
 
 IPCTRACE_OWN void* memcpy(void* to, const void* from, size_t bytes) {
   void* const result = to;
+  // A path or so: rep takes some 10 ns to begin.
+  if (bytes - 8 <= 40) {
+    auto* const out = static_cast<char*>(to);
+    const auto* const in = static_cast<const char*>(from);
+    uint64_t last, next;
+    __builtin_memcpy(&last, in + bytes - 8, 8);
+    for (size_t at = 0; at + 8 < bytes; at += 8) {
+      __builtin_memcpy(&next, in + at, 8);
+      __builtin_memcpy(out + at, &next, 8);
+    }
+    __builtin_memcpy(out + bytes - 8, &last, 8);
+    return result;
+  }
   __asm__ volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(bytes) : : "memory");
   return result;
 }
