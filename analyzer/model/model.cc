@@ -487,13 +487,7 @@ void Replay::Leave(Act& act) {
     case Op::kShutdown:
       return WasShutDown(act);
     case Op::kSockopt:
-      if (!act.failed() && act.descriptor != nullptr && act.a == 1 /* SOL_SOCKET */) {
-        SocketInfo& socket = act.descriptor->object()->socket;
-        if (act.b == 2 /* SO_REUSEADDR */) socket.reuse_address = (act.c & 0xffffffff) != 0;
-        if (act.b == 20 /* SO_RCVTIMEO */) socket.receive_timeout = act.c != 0;
-        if (act.b == 21 /* SO_SNDTIMEO */) socket.send_timeout = act.c != 0;
-      }
-      return;
+      return OptionWasSet(act);
     case Op::kEpollCtl: {
       Use(act, act.descriptor);
       auto target = act.process->Find(static_cast<int>(act.b));

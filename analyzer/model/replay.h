@@ -96,6 +96,7 @@ class Replay {
   void ConnectEntered(Act& act);
   void Connected(Act& act);
   void WasShutDown(const Act& act);
+  void OptionWasSet(const Act& act);
   void Meet(const std::shared_ptr<Object>& end);  // finds the other end by its addresses
 
   void Pair(const std::shared_ptr<Object>& a, const std::shared_ptr<Object>& b);

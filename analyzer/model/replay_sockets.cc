@@ -235,4 +235,12 @@ void Replay::WasShutDown(const Act& act) {
   socket.shut_write |= act.a == SHUT_WR || act.a == SHUT_RDWR;
 }
 
+void Replay::OptionWasSet(const Act& act) {
+  if (act.failed() || act.descriptor == nullptr || act.a != SOL_SOCKET) return;
+  SocketInfo& socket = act.descriptor->object()->socket;
+  if (act.b == SO_REUSEADDR) socket.reuse_address = (act.c & 0xffffffff) != 0;
+  if (act.b == SO_RCVTIMEO) socket.receive_timeout = act.c != 0;
+  if (act.b == SO_SNDTIMEO) socket.send_timeout = act.c != 0;
+}
+
 }  // namespace ipctrace
