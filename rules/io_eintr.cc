@@ -288,7 +288,8 @@ class IoEintr : public Rule {
     AddSteps(finding.story,
              {StepAt(absl::StrCat(CallOf(*broken.process, broken.site.call, ""), " and got EINTR"),
                      broken.site)});
-    Report(std::move(finding));
+    // A poll is broken off on purpose as often as not: the signal is what the process waited for.
+    Report(broken.kind == Op::kPoll ? Severity::kNote : Severity::kWarning, std::move(finding));
   }
 
   std::vector<Broken> broken_;

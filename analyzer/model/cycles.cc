@@ -80,8 +80,11 @@ class Graph {
     for (size_t part = 0; part < roots.size(); ++part) {
       if (!leads_out[part]) kept.push_back(std::move(roots[part]));
     }
+    auto place = [&](const auto& part) {
+      return std::find(threads_.begin(), threads_.end(), part[0]) - threads_.begin();
+    };
     std::sort(kept.begin(), kept.end(),
-              [](const auto& a, const auto& b) { return a[0]->id < b[0]->id; });
+              [&](const auto& a, const auto& b) { return place(a) < place(b); });
     return kept;
   }
 

@@ -505,10 +505,18 @@ std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now) {
 
 Deadlock DeadlockOf(const Model& model, const std::vector<uint32_t>& threads) {
   Deadlock deadlock;
+  // In the order in which the processes were forked: their ids tell who said its first word first,
+  // which is another one in every run.
+  std::vector<const Thread*> in_order;
   for (uint32_t id : threads) {
-    const Thread* thread = model.FindThread(id);
+    if (const Thread* thread = model.FindThread(id)) in_order.push_back(thread);
+  }
+  std::stable_sort(in_order.begin(), in_order.end(), [](const Thread* a, const Thread* b) {
+    return a->process->born.time < b->process->born.time;
+  });
+  for (const Thread* thread : in_order) {
     Blocked blocked;
-    if (thread == nullptr || !Causes(model, *thread, blocked)) continue;
+    if (!Causes(model, *thread, blocked)) continue;
     deadlock.since = std::max(deadlock.since, blocked.act->enter);
     for (const Cause& cause : blocked.causes) {
       Wait wait;
