@@ -144,6 +144,7 @@ bool NamesDescriptor(const char* path) {
 }
 
 void TellAll() {
+  session.untold = false;  // first: another thread may open something meanwhile
   const int top = stream_top.load(std::memory_order_relaxed);
   for (int fd = 0; fd <= top; ++fd) {
     if (IsUntold(fd)) TellDescriptor(fd);
@@ -205,10 +206,7 @@ void TellBefore(Call call, int fd) {
 IPCTRACE_START_CODE void SampleStreams() {
   if (session.chunks == nullptr) return;
   const int top = stream_top.load(std::memory_order_relaxed);
-  if (session.untold) {
-    session.untold = false;  // first: another thread may open something meanwhile
-    TellAll();
-  }
+  if (session.untold) TellAll();
   for (int fd = 0; fd <= top; ++fd) {
     FILE* const stream = StreamOn(fd);
     if (stream != nullptr) Report(stream, fd);
