@@ -22,9 +22,16 @@ class PipeUnusedEnd : public Rule {
  public:
   // What a process does that stays; one that only forks and exits is no holder to speak of.
   bool Watches(Op op) const override {
-    return op == Op::kWait || op == Op::kSleep || op == Op::kPause || op == Op::kThreadJoin;
+    return op == Op::kWait || op == Op::kSleep || op == Op::kPause || op == Op::kThreadJoin ||
+           IsExit(op);
   }
-  void DidEnter(const Act& act) override { busy_.insert(act.process); }
+  void DidEnter(const Act& act) override {
+    if (IsExit(act.op)) {
+      left_.try_emplace(act.process, act.stack);
+    } else {
+      busy_.insert(act.process);
+    }
+  }
 
   void DidOpen(const std::shared_ptr<Descriptor>& descriptor, const Act& act) override {
     if (Concerns(*descriptor->object())) Keep(descriptor);
@@ -59,6 +66,8 @@ class PipeUnusedEnd : public Rule {
   // Which sides of a channel a descriptor is: to read from and to write to; of a socket pair, the
   // one socket and the other.
   enum Side : unsigned { kFirst = 1, kSecond = 2 };
+
+  static bool IsExit(Op op) { return op == Op::kExitBegin || op == Op::kExitNow; }
 
   static bool Concerns(const Object& object) {
     if (object.IsPipe()) return !object.outside;
@@ -175,9 +184,19 @@ class PipeUnusedEnd : public Rule {
       const Process& sibling = *other->process;
       if (&sibling == end.process || sibling.parent != end.process->parent) continue;
       if (!Used(*other) || (SideOf(*other) & SideOf(end)) == 0) continue;
-      if (SamePlace(sibling.born.stack, end.process->born.stack)) users.insert(&sibling);
+      if (DoTheSame(sibling, *end.process)) users.insert(&sibling);
     }
     return users.size() > 1;
+  }
+
+  // Whether two children were forked for the same work: by the same line. Where that cannot be
+  // told, those that also leave by the same call pass for it.
+  bool DoTheSame(const Process& a, const Process& b) {
+    if (SamePlace(a.born.stack, b.born.stack)) return true;
+    if (!MayBeSamePlace(a.born.stack, b.born.stack)) return false;
+    auto left_a = left_.find(&a), left_b = left_.find(&b);
+    return left_a != left_.end() && left_b != left_.end() &&
+           SamePlace(left_a->second, left_b->second);
   }
 
   // Whether the process had used the pipe for the last time by then.
@@ -256,7 +275,8 @@ class PipeUnusedEnd : public Rule {
 
   std::map<uint64_t, Channel> channels_;
   size_t judged_at_ = 0;
-  std::set<const Process*> busy_;  // did something but fork and exit
+  std::set<const Process*> busy_;            // did something but fork and exit
+  std::map<const Process*, uint32_t> left_;  // by which call: its stack
 };
 
 REGISTER_RULE(PipeUnusedEnd, "pipe-unused-end", Severity::kWarning,

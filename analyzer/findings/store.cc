@@ -98,6 +98,10 @@ bool FindingStore::SamePlace(uint32_t stack_a, uint32_t stack_b) {
   return stacks_->SamePlace(stack_a, stack_b);
 }
 
+bool FindingStore::MayBeSamePlace(uint32_t stack_a, uint32_t stack_b) {
+  return stacks_->MayBeSamePlace(stack_a, stack_b);
+}
+
 bool FindingStore::SameStack(uint32_t stack_a, uint32_t stack_b) {
   return stacks_->SameStack(stack_a, stack_b);
 }

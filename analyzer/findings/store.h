@@ -24,6 +24,7 @@ class FindingStore : public FindingSink {
   void Add(Finding finding) override;
   bool CountRepetition(std::string_view rule, uint32_t stack, uint32_t cause_stack) override;
   bool SamePlace(uint32_t stack_a, uint32_t stack_b) override;
+  bool MayBeSamePlace(uint32_t stack_a, uint32_t stack_b) override;
   bool SameStack(uint32_t stack_a, uint32_t stack_b) override;
 
   struct Resolved {

@@ -68,6 +68,10 @@ class FindingSink {
   // Whether the stacks were taken at the same place of the program: the same code address in the
   // same module, for the innermost frame of the user's own code.
   virtual bool SamePlace(uint32_t stack_a, uint32_t stack_b) = 0;
+  // Whether they may have been: true also where that cannot be told, for want of debug information.
+  virtual bool MayBeSamePlace(uint32_t stack_a, uint32_t stack_b) {
+    return SamePlace(stack_a, stack_b);
+  }
   // Whether they are the same calls at the same depth of the stack, in one process or in a process
   // and its fork.
   virtual bool SameStack(uint32_t stack_a, uint32_t stack_b) { return SamePlace(stack_a, stack_b); }
@@ -121,6 +125,9 @@ class Rule {
     return sink_->CountRepetition(id_, stack, cause_stack);
   }
   bool SamePlace(uint32_t stack_a, uint32_t stack_b) { return sink_->SamePlace(stack_a, stack_b); }
+  bool MayBeSamePlace(uint32_t stack_a, uint32_t stack_b) {
+    return sink_->MayBeSamePlace(stack_a, stack_b);
+  }
   bool SameStack(uint32_t stack_a, uint32_t stack_b) { return sink_->SameStack(stack_a, stack_b); }
 
  private:

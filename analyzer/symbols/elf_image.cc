@@ -116,4 +116,24 @@ bool ElfImage::Read(uint64_t address, void* to, size_t n) const {
   return false;
 }
 
+uint64_t ElfImage::StartsUpTo(uint64_t address) const {
+  uint64_t low = 0, high = unwind_table_.count;
+  while (low < high) {
+    const uint64_t middle = low + (high - low) / 2;
+    int32_t start = 0;  // relative to the header; sorted
+    if (!Read(unwind_table_.table + 8 * middle, &start, sizeof(start))) return 0;
+    if (unwind_table_.header + start <= address) {
+      low = middle + 1;
+    } else {
+      high = middle;
+    }
+  }
+  return low;
+}
+
+bool ElfImage::InOneFunction(uint64_t a, uint64_t b) const {
+  const uint64_t function = StartsUpTo(a);
+  return function != 0 && function == StartsUpTo(b);
+}
+
 }  // namespace ipctrace

@@ -34,6 +34,9 @@ class ElfImage {
   // Copies `n` bytes from the link-time address `address` of a loaded segment; false where that
   // is not in the file.
   bool Read(uint64_t address, void* to, size_t n) const;
+  // Whether two link-time addresses are in the same piece of code with call frame information of
+  // its own: a function, or the part of one that a compiler set apart as seldom run.
+  bool InOneFunction(uint64_t a, uint64_t b) const;
 
  private:
   struct Segment {
@@ -43,6 +46,8 @@ class ElfImage {
   ElfImage() = default;
   bool Parse();
   void ParseUnwindTable(uint64_t header, uint64_t size);
+  // How many of the unwind table's functions start at the address or before it.
+  uint64_t StartsUpTo(uint64_t address) const;
 
   std::string path_;
   char* data_ = nullptr;

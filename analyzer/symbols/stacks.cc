@@ -13,6 +13,7 @@
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/node_hash_map.h"
 #include "analyzer/symbols/elf_image.h"
+#include "analyzer/symbols/fork_copies.h"
 #include "analyzer/symbols/symbolizer.h"
 #include "analyzer/symbols/unwinder.h"
 #include "preload/trace/calls.h"
@@ -250,6 +251,16 @@ struct Stacks::Impl {
     return &stack;
   }
 
+  // The file that both places lie in, where no debug information tells their lines. Null: none.
+  const ElfImage* SharedWithoutLines(const Frame& a, const Frame& b, const Stack& stack) const {
+    if (a.line != 0 || b.line != 0 || a.module != b.module) return nullptr;
+    for (const uint64_t call : stack.calls) {
+      const Module* module = stack.modules->Find(call);
+      if (module != nullptr && module->path == a.module) return module->image.get();
+    }
+    return nullptr;
+  }
+
   static uint32_t ChoosePlace(const FrameList& frames) {
     uint32_t place = 0;
     while (place < frames.size() && !frames[place]->user) ++place;
@@ -319,8 +330,23 @@ bool Stacks::SamePlace(uint32_t a, uint32_t b) {
   const Frame* const place_b = Place(b);
   if (place_a == nullptr || place_b == nullptr || place_a->module != place_b->module) return false;
   if (place_a->offset == place_b->offset) return true;
-  return place_a->line != 0 && place_a->line == place_b->line && place_a->file == place_b->file &&
-         place_a->function == place_b->function;
+  if (place_a->line != 0) {
+    return place_a->line == place_b->line && place_a->file == place_b->file &&
+           place_a->function == place_b->function;
+  }
+  const Impl::Stack& stack = *impl_->Find(a);
+  if (stack.called != "fork" || impl_->Find(b)->called != "fork") return false;
+  const ElfImage* const image = impl_->SharedWithoutLines(*place_a, *place_b, stack);
+  return image != nullptr && AreCopiesOfOneFork(*image, place_a->offset, place_b->offset);
+}
+
+bool Stacks::MayBeSamePlace(uint32_t a, uint32_t b) {
+  if (SamePlace(a, b)) return true;
+  const Frame* const place_a = Place(a);
+  const Frame* const place_b = Place(b);
+  if (place_a == nullptr || place_b == nullptr) return false;
+  const ElfImage* const image = impl_->SharedWithoutLines(*place_a, *place_b, *impl_->Find(a));
+  return image != nullptr && image->InOneFunction(place_a->offset, place_b->offset);
 }
 
 bool Stacks::SameStack(uint32_t a, uint32_t b) {

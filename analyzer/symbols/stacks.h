@@ -35,8 +35,8 @@ class Stacks {
   void SetModules(uint32_t process, std::string_view text);
   // `child` was forked from `parent`: it has the same modules until it says otherwise.
   void CopyModules(uint32_t parent, uint32_t child);
-  // A captured stack: `blob` is StackCopy and the bytes from its rsp upwards. `called`, which outlives
-  // this, is the symbol of the function whose call it was taken at; empty: not known.
+  // A captured stack: `blob` is StackCopy and the bytes from its rsp upwards. `called`, which
+  // outlives this, is the symbol of the function whose call it was taken at; empty: not known.
   void Add(uint32_t id, uint32_t process, std::string_view blob, std::string_view called = "");
 
   // Empty for an unknown id. The reference is valid until the next non-const call.
@@ -47,8 +47,12 @@ class Stacks {
   // Its index in Frames; -1 for an unknown id.
   int PlaceIndex(uint32_t id);
   // Whether the places of both stacks are the same: the same code address in the same module, or
-  // (a line may be compiled to several copies) the same line of the same function.
+  // (a line may be compiled to several copies) the same line of the same function. Without debug
+  // information, also two calls of fork that are copies of one by their code (fork_copies.h).
   bool SamePlace(uint32_t a, uint32_t b);
+  // Whether they are, or lie in one function whose lines are not known: could be copies of one
+  // line.
+  bool MayBeSamePlace(uint32_t a, uint32_t b);
   // Whether they are the same calls at the same depth, in one process or in a process and its fork:
   // a recursion that comes by the same line again is another stack.
   bool SameStack(uint32_t a, uint32_t b);

@@ -240,6 +240,74 @@ TEST(StacksTest, CopiesOfALineAreOnePlace) {
   EXPECT_FALSE(stacks.SamePlace(1, 3));
 }
 
+TEST(StacksTest, WithoutLinesTwoForksAreOneWhereTheirChildrenGoOnAtOneInstruction) {
+  const Capture capture = CaptureStacks(R"(
+.globl main
+.type main, @function
+.bss
+turn: .long 0
+.text
+main: .cfi_startproc
+        push %rbx
+        .cfi_def_cfa_offset 16
+        call capture  # 1
+        test %eax, %eax
+        je child
+        jmp parent
+second: call capture
+        mov %eax, %ebx
+        cmp $-1, %eax
+        je parent
+        test %ebx, %ebx
+        jg parent
+        jmp child
+third:  call capture
+        test %eax, %eax
+        jne child
+        jmp parent
+fourth: call capture
+        jmp child
+child:  nop
+parent: incl turn(%rip)
+        cmpl $1, turn(%rip)
+        je second
+        cmpl $2, turn(%rip)
+        je third
+        cmpl $3, turn(%rip)
+        je fourth
+        cmpl $4, turn(%rip)
+        jne done
+        call elsewhere
+done:   xor %edi, %edi
+        call exit
+        .cfi_endproc
+elsewhere: .cfi_startproc
+        push %rbx
+        .cfi_def_cfa_offset 16
+        call capture  # 5
+        test %eax, %eax
+        je child
+        jmp done
+        .cfi_endproc
+)",
+                                        "gcc", "prog.s", 4096, true);
+  ASSERT_GE(capture.stacks.size(), 5u);
+  Stacks stacks;
+  stacks.SetModules(1, capture.modules);
+  for (uint32_t i = 0; i < 5; ++i) {
+    stacks.Add(i + 1, 1, capture.stacks[i], "fork");
+    stacks.Add(i + 11, 1, capture.stacks[i], "vfork");
+  }
+  EXPECT_TRUE(stacks.SamePlace(1, 2));
+  EXPECT_TRUE(stacks.SameStack(1, 2));
+  EXPECT_FALSE(stacks.SamePlace(11, 12));
+  EXPECT_FALSE(stacks.SamePlace(1, 3));
+  EXPECT_TRUE(stacks.MayBeSamePlace(1, 3));
+  EXPECT_FALSE(stacks.SamePlace(1, 4));  // goes on there whatever the result is
+  EXPECT_FALSE(stacks.SamePlace(1, 5));
+  EXPECT_FALSE(stacks.MayBeSamePlace(1, 5));
+}
+
 class JumpTest : public testing::TestWithParam<const char*> {
  protected:
   // The user's frames of each stack, one line each. Lines count from 4, behind what is put before.
