@@ -38,6 +38,7 @@ class IpcDeadlock : public Rule {
       switch (wait.goal) {
         case Goal::kEnd:
         case Goal::kNever:
+        case Goal::kWakeUp:
           ++ends;
           break;
         case Goal::kSpace:

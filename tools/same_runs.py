@@ -167,6 +167,8 @@ class Run:
             asked["argv"] = [os.path.basename(word) for word in asked["argv"]]  # its folder is another one
         if call.startswith("exec") and "path" in asked:
             asked["path"] = os.path.basename(asked["path"])
+        if call.startswith(("mkstemp", "mkostemp")) and "path" in asked:
+            asked["path"] = "?"  # libc rolled the dice
         if "peer" in args and call in ("bind", "connect", "sendto", "sendmsg"):
             asked["to"] = self.address(args["peer"])
         if "pid" in args:

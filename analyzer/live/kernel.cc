@@ -2,13 +2,20 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <inttypes.h>
+#include <linux/futex.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <filesystem>
+#include <fstream>
 #include <string>
+#include <system_error>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -18,14 +25,40 @@
 namespace ipctrace {
 namespace {
 
-// The file's text, up to a kilobyte; empty where there is none to read.
+// The file's text, up to four kilobytes; empty where there is none to read.
 std::string TextOf(const std::string& path) {
   int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return "";
-  char text[1024];
+  char text[4096];
   ssize_t length = read(fd, text, sizeof(text));
   close(fd);
   return length <= 0 ? "" : std::string(text, static_cast<size_t>(length));
+}
+
+// A line of /proc/PID/maps: "start-end perms offset major:minor inode path".
+struct Mapping {
+  uint64_t start = 0, end = 0;
+  bool shared = false;
+  uint64_t device = 0, inode = 0;
+};
+
+// The first mapping that `wanted` says yes to.
+template <typename Wanted>
+std::optional<Mapping> FindMapping(int32_t pid, const Wanted& wanted) {
+  std::ifstream maps(absl::StrCat("/proc/", pid, "/maps"));
+  for (std::string line; std::getline(maps, line);) {
+    Mapping mapping;
+    char permissions[5];
+    unsigned major, minor;
+    if (sscanf(line.c_str(), "%" SCNx64 "-%" SCNx64 " %4s %*x %x:%x %" SCNu64, &mapping.start,
+               &mapping.end, permissions, &major, &minor, &mapping.inode) != 6) {
+      continue;
+    }
+    mapping.shared = permissions[3] == 's';
+    mapping.device = makedev(major, minor);
+    if (wanted(mapping)) return mapping;
+  }
+  return std::nullopt;
 }
 
 // The fields of /proc/.../stat from the third on; empty where there are none to read.
@@ -106,6 +139,65 @@ bool WaitsIn(int32_t pid, int32_t tid, Op op, int fd) {
          (absl::SimpleHexAtoi(words[1], &first) && static_cast<int>(first) == fd);
 }
 
+std::optional<Parked> ParkedAt(int32_t pid, int32_t tid) {
+  const std::string task = absl::StrCat("/proc/", pid, "/task/", tid);
+  if (StateOf(task + "/stat") != 'S') return std::nullopt;
+  const std::vector<std::string> words = absl::StrSplit(TextOf(task + "/syscall"), ' ');
+  uint64_t address, operation, timeout;
+  if (words.size() < 5 || words[0] != absl::StrCat(SYS_futex) ||
+      !absl::SimpleHexAtoi(words[1], &address) || !absl::SimpleHexAtoi(words[2], &operation) ||
+      !absl::SimpleHexAtoi(words[4], &timeout) || timeout != 0) {
+    return std::nullopt;
+  }
+  const uint64_t command = operation & FUTEX_CMD_MASK;
+  if (command != FUTEX_WAIT && command != FUTEX_WAIT_BITSET) return std::nullopt;
+  Parked parked;
+  int counts = 0;
+  for (absl::string_view line : absl::StrSplit(TextOf(task + "/status"), '\n')) {
+    uint64_t count;
+    if ((absl::ConsumePrefix(&line, "voluntary_ctxt_switches:") ||
+         absl::ConsumePrefix(&line, "nonvoluntary_ctxt_switches:")) &&
+        absl::SimpleAtoi(line, &count)) {
+      parked.switches += count;
+      ++counts;
+    }
+  }
+  if (counts != 2) return std::nullopt;
+  if ((operation & FUTEX_PRIVATE_FLAG) != 0) return parked;
+  const auto mapping = FindMapping(
+      pid, [address](const Mapping& each) { return each.start <= address && address < each.end; });
+  if (!mapping) return std::nullopt;
+  if (mapping->shared) {
+    parked.device = mapping->device;
+    parked.inode = mapping->inode;
+  }
+  return parked;
+}
+
+size_t CountThreads(int32_t pid) {
+  std::error_code error;
+  const std::filesystem::directory_iterator tasks(absl::StrCat("/proc/", pid, "/task"), error);
+  return static_cast<size_t>(std::distance(begin(tasks), end(tasks)));
+}
+
+bool Maps(int32_t pid, uint64_t device, uint64_t inode) {
+  return FindMapping(pid,
+                     [=](const Mapping& each) {
+                       return each.shared && each.device == device && each.inode == inode;
+                     })
+      .has_value();
+}
+
+std::vector<int32_t> AllPids() {
+  std::vector<int32_t> pids;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", error)) {
+    int32_t pid;
+    if (absl::SimpleAtoi(entry.path().filename().string(), &pid)) pids.push_back(pid);
+  }
+  return pids;
+}
+
 int EndStatus(int32_t pid) {
   std::vector<std::string> fields =
       absl::StrSplit(FieldsOf(absl::StrCat("/proc/", pid, "/stat")), ' ');
@@ -139,11 +231,7 @@ bool Exists(int32_t pid) {
 
 std::vector<Holder> HoldersOf(const absl::flat_hash_set<uint64_t>& inodes) {
   std::vector<Holder> holders;
-  DIR* proc = opendir("/proc");
-  if (proc == nullptr) return holders;
-  while (const dirent* process = readdir(proc)) {
-    int32_t pid;
-    if (!absl::SimpleAtoi(process->d_name, &pid)) continue;
+  for (const int32_t pid : AllPids()) {
     std::string folder = absl::StrCat("/proc/", pid, "/fd");
     DIR* descriptors = opendir(folder.c_str());
     if (descriptors == nullptr) continue;
@@ -163,7 +251,6 @@ std::vector<Holder> HoldersOf(const absl::flat_hash_set<uint64_t>& inodes) {
     }
     closedir(descriptors);
   }
-  closedir(proc);
   return holders;
 }
 

@@ -17,6 +17,25 @@ namespace ipctrace {
 // the kernel does not let the system call be read (ptrace(2) may be forbidden), any sleep counts.
 bool WaitsIn(int32_t pid, int32_t tid, Op op, int fd);
 
+// A thread that sleeps in futex(2) without a timeout: at a mutex, a condition variable, a
+// semaphore.
+struct Parked {
+  // How often it has been taken off a processor: the same while it sleeps on.
+  uint64_t switches = 0;
+  // The shared memory with the word that it waits at; 0: memory of its process alone, whose threads
+  // only can wake it.
+  uint64_t device = 0, inode = 0;
+  friend bool operator==(const Parked&, const Parked&) = default;
+};
+// Nothing where it does not, or the kernel does not let that be read (ptrace(2) may be forbidden).
+std::optional<Parked> ParkedAt(int32_t pid, int32_t tid);
+// How many threads the kernel counts in a process; 0 where it cannot be read.
+size_t CountThreads(int32_t pid);
+// Whether a process has the shared memory mapped; of those whose maps may not be read, false.
+bool Maps(int32_t pid, uint64_t device, uint64_t inode);
+// All processes.
+std::vector<int32_t> AllPids();
+
 // Processes that hold a pipe or socket with one of these inodes, as (inode, pid). Processes whose
 // descriptors may not be read are left out.
 struct Holder {
@@ -29,8 +48,8 @@ std::vector<Holder> HoldersOf(const absl::flat_hash_set<uint64_t>& inodes);
 int EndStatus(int32_t pid);
 
 // Bytes that the process and the children it has reaped took by read(2) and its kin, and gave to
-// write(2) and its (rchar and wchar of /proc/PID/io); a zombie can be asked too. Nothing where it may
-// not be read.
+// write(2) and its (rchar and wchar of /proc/PID/io); a zombie can be asked too. Nothing where it
+// may not be read.
 struct BytesMoved {
   uint64_t read = 0;
   uint64_t written = 0;

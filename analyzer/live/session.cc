@@ -37,6 +37,8 @@ namespace {
 constexpr absl::Duration kIdlePeriod = absl::Milliseconds(5);
 constexpr Nanos kCheckPeriod = 20'000'000;
 constexpr Nanos kRest = 60'000'000;
+constexpr Nanos kLookShare = 400;
+constexpr Nanos kLongestLook = 1'000'000'000;
 // Chunks at first: what a busy thread writes in some 10 ms, while we sleep at most kIdlePeriod. The
 // fewer there are, the sooner a writer comes back to memory that is mapped and in its cache; where
 // they are not enough the follower adds more.
@@ -66,7 +68,8 @@ struct LiveSession::Impl {
   bool heard = false;
   absl::Duration sleep = absl::ZeroDuration();
 
-  // Deadlock candidates: (thread id, seq of its call), and since when they are unchanged.
+  // Deadlock candidates, and since when they are unchanged: (thread id, seq of its call or, of a
+  // parked one, Parked::switches).
   std::vector<std::pair<uint32_t, uint64_t>> candidates;
   Nanos candidates_since = 0;
   Nanos checked_at = 0;
@@ -99,7 +102,8 @@ struct LiveSession::Impl {
   // not, when a writer takes them.
   void Populate() {
     const uint64_t taken = header->claimed.load(std::memory_order_relaxed);
-    const uint64_t wanted = taken < kStock ? std::min<uint64_t>(kReady + 2 * taken, kStock) : kStock;
+    const uint64_t wanted =
+        taken < kStock ? std::min<uint64_t>(kReady + 2 * taken, kStock) : kStock;
     if (wanted <= populated || !may_populate) return;
     if (madvise(chunks + populated * kChunkSize, (wanted - populated) * kChunkSize,
                 MADV_POPULATE_WRITE) != 0) {
@@ -156,6 +160,12 @@ struct LiveSession::Impl {
     sink->Take(event);
   }
 
+  // The threads that looked parked where they were all that kept others from a deadlock.
+  ParkedThreads parked;
+  absl::flat_hash_map<const Thread*, Parked> parked_states;
+  Nanos look_again = 0;
+
+  void LookForParked(const Model& model, Nanos now);
   bool Verify(const Model& model, const std::vector<const Thread*>& threads, EventSink* sink);
 };
 
@@ -240,16 +250,48 @@ absl::Duration LiveSession::Step(EventSink* sink) {
   return self.sleep;
 }
 
+// A thread that computes cannot be told from one that is parked but by asking the kernel, again and
+// again: of a processor's time that takes one part in kLookShare at most.
+void LiveSession::Impl::LookForParked(const Model& model, Nanos now) {
+  if (now < look_again) return;
+  parked.clear();
+  parked_states.clear();
+  for (const Thread* thread : MayBeDeadlocked(model, now)) {
+    const Process& process = *thread->process;
+    if (thread->current() != nullptr) continue;
+    const std::optional<Parked> state = ParkedAt(process.pid, thread->tid);
+    // A thread that the model does not know might wake it.
+    if (!state || CountThreads(process.pid) != process.threads.size()) continue;
+    parked_states[thread] = *state;
+    std::vector<const Process*>& wakers = parked[thread];
+    for (const auto& [pid, other] : model.alive()) {
+      if (other == &process || (state->inode != 0 && Maps(pid, state->device, state->inode))) {
+        wakers.push_back(other);
+      }
+    }
+  }
+  const Nanos end = Now();
+  look_again = end + std::min(kLookShare * (end - now), kLongestLook);
+}
+
 // Whether the kernel agrees that the threads wait where the model says, and that nobody unknown
 // holds what they wait for.
 bool LiveSession::Impl::Verify(const Model& model, const std::vector<const Thread*>& threads,
                                EventSink* sink) {
   std::vector<uint32_t> ids;
   for (const Thread* thread : threads) {
+    ids.push_back(thread->id);
+    if (thread->current() == nullptr) {
+      const Parked& state = parked_states[thread];
+      if (ParkedAt(thread->process->pid, thread->tid) != state) return false;
+      for (const int32_t pid : state.inode != 0 ? AllPids() : std::vector<int32_t>()) {
+        if (!model.alive().contains(pid) && Maps(pid, state.device, state.inode)) return false;
+      }
+      continue;
+    }
     const Act* act = thread->current();
     int fd = act->descriptor != nullptr ? act->descriptor->number : -1;
     if (!WaitsIn(thread->process->pid, thread->tid, act->op, fd)) return false;
-    ids.push_back(thread->id);
   }
   Deadlock deadlock = DeadlockOf(model, ids);
   // Per inode, who may hold it by the model.
@@ -317,6 +359,27 @@ std::vector<std::vector<uint32_t>> Components(const Deadlock& deadlock) {
   return components;
 }
 
+// Without the sets that wait at locks, if also for each other's end: they are no affair of ours.
+std::vector<const Thread*> ThatWaitForIpc(const Model& model,
+                                          const std::vector<const Thread*>& threads) {
+  std::vector<uint32_t> ids;
+  for (const Thread* thread : threads) ids.push_back(thread->id);
+  std::vector<const Thread*> kept;
+  for (const auto& component : Components(DeadlockOf(model, ids))) {
+    const Deadlock deadlock = DeadlockOf(model, component);
+    auto is_parked = [](const Wait& wait) { return wait.goal == Goal::kWakeUp; };
+    auto is_ipc = [&](const Wait& wait) { return !is_parked(wait) && wait.joins == nullptr; };
+    if (std::any_of(deadlock.waits.begin(), deadlock.waits.end(), is_parked) &&
+        std::none_of(deadlock.waits.begin(), deadlock.waits.end(), is_ipc)) {
+      continue;
+    }
+    for (const uint32_t id : component) kept.push_back(model.FindThread(id));
+  }
+  std::sort(kept.begin(), kept.end(),
+            [](const Thread* a, const Thread* b) { return a->id < b->id; });
+  return kept;
+}
+
 }  // namespace
 
 bool LiveSession::CheckDeadlock(const Model& model, EventSink* sink) {
@@ -325,9 +388,15 @@ bool LiveSession::CheckDeadlock(const Model& model, EventSink* sink) {
   Nanos now = self.Now();
   if (now - self.checked_at < kCheckPeriod) return false;
   self.checked_at = now;
-  std::vector<const Thread*> threads = FindDeadlocked(model, now);
+  self.LookForParked(model, now);
+  std::vector<const Thread*> threads =
+      ThatWaitForIpc(model, FindDeadlocked(model, now, self.parked));
   std::vector<std::pair<uint32_t, uint64_t>> candidates;
-  for (const Thread* thread : threads) candidates.emplace_back(thread->id, thread->current()->seq);
+  for (const Thread* thread : threads) {
+    const Act* act = thread->current();
+    candidates.emplace_back(thread->id,
+                            act != nullptr ? act->seq : self.parked_states[thread].switches);
+  }
   if (candidates != self.candidates) {
     self.candidates = std::move(candidates);
     self.candidates_since = now;

@@ -175,6 +175,8 @@ bool IsUseless(const Graph& graph, const Wait& wait, const Descriptor& copy) {
     if (thread == wait.thread) continue;
     const Act* act = thread->current();
     if (act != nullptr && WaitsForAnEnd(*act)) continue;
+    // At a lock: an idle worker, or one that waits for the reader to say that it is done.
+    if (act == nullptr && wrote_at_all && (!wrote || &holder == reader)) continue;
     only_waits = false;
     if (Reads(graph, thread, object)) {
       reads_it_too = true;
@@ -251,6 +253,10 @@ std::string GoalText(const Wait& wait) {
     return absl::StrCat("for somebody to open the FIFO \"", path != nullptr ? path->c_str() : "",
                         "\" for ", reads ? "writing" : "reading");
   }
+  if (wait.goal == Goal::kWakeUp) {
+    const bool own = wait.thread->process->threads.size() > 1;
+    return own ? "for another of its threads" : "for whoever shares its memory";
+  }
   if (wait.goal == Goal::kNever) return "for a mutex whose owner was not forked with it";
   if (wait.goal == Goal::kClient) {
     return absl::StrCat(wait.object->socket.stream() ? "for a client of " : "for a message to ",
@@ -289,6 +295,10 @@ std::string HeldBy(const Wait& wait) {
   return absl::StrCat("← ", end, "held by ", Enumerate(holders));
 }
 
+std::string WaitsIn(const Wait& wait) {
+  return absl::StrCat(wait.goal == Goal::kWakeUp ? "waits at " : "waits in ", CallText(wait));
+}
+
 // Columns count characters, not bytes.
 size_t Width(const std::string& text) {
   return static_cast<size_t>(
@@ -298,6 +308,7 @@ size_t Width(const std::string& text) {
 }  // namespace
 
 std::string CallText(const Wait& wait) {
+  if (wait.goal == Goal::kWakeUp) return "a mutex, condition variable or semaphore";
   if (wait.act->op == Op::kExit) return "exit";
   std::string name = CallName(wait.act->call);
   if (wait.act->fd >= 0) absl::StrAppend(&name, "(", wait.act->fd, ")");
@@ -305,7 +316,7 @@ std::string CallText(const Wait& wait) {
 }
 
 std::string WaitText(const Wait& wait) {
-  return absl::StrCat(ThreadName(wait), " waits in ", CallText(wait), " ", GoalText(wait));
+  return absl::StrCat(ThreadName(wait), " ", WaitsIn(wait), " ", GoalText(wait));
 }
 
 std::vector<std::string> Picture(const std::vector<Wait>& waits) {
@@ -313,8 +324,7 @@ std::vector<std::string> Picture(const std::vector<Wait>& waits) {
   std::vector<std::vector<std::string>> rows;
   for (const Wait& wait : waits) {
     if (rows.size() == kMostRows) break;
-    rows.push_back({ThreadName(wait), absl::StrCat("waits in ", CallText(wait)), GoalText(wait),
-                    HeldBy(wait)});
+    rows.push_back({ThreadName(wait), WaitsIn(wait), GoalText(wait), HeldBy(wait)});
   }
   size_t width[4] = {};
   for (const auto& row : rows) {
@@ -365,13 +375,11 @@ std::vector<Cycle> CyclesOf(const Deadlock& deadlock) {
     }
     if (explained) continue;
     // Point at a wait for bytes rather than at one for an end.
-    const Wait* at = &waits.front();
-    for (const Wait& wait : waits) {
-      if (wait.object != nullptr) {
-        at = &wait;
-        break;
-      }
-    }
+    auto is_at = [](const Wait& wait) { return wait.object != nullptr; };
+    auto is_recorded = [](const Wait& wait) { return wait.goal != Goal::kWakeUp; };
+    auto at = std::find_if(waits.begin(), waits.end(), is_at);
+    if (at == waits.end()) at = std::find_if(waits.begin(), waits.end(), is_recorded);
+    if (at == waits.end()) continue;
     cycles.push_back({CycleKind::kOther, waits, *at});
   }
   return cycles;

@@ -35,12 +35,14 @@ enum class Goal : uint8_t {
   kClient,     // that somebody connects (`object` is the listener)
   kOtherSide,  // that somebody opens the FIFO's other side (it is not open yet: no `object`)
   kNever,      // a mutex, held at fork by a thread that the forked process does not have
+  kWakeUp,     // at a mutex, condition variable or semaphore: whoever has its memory
 };
 
 // One thing that a thread of a deadlock waits for. A thread in poll has several.
 struct Wait {
   const Thread* thread = nullptr;
-  const Act* act = nullptr;  // the call it waits in
+  const Act* act = nullptr;  // the call it waits in; for kWakeUp, which has no record, of op kNone
+  std::shared_ptr<const Act> own_act;  // that one
   Goal goal = Goal::kEnd;
   std::shared_ptr<Object> object;       // pipe, socket, file ... it waits for, if any
   const Thread* joins = nullptr;        // pthread_join: the thread whose end it waits for

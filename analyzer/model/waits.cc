@@ -19,9 +19,10 @@ namespace {
 // One thing that would end a wait.
 struct Cause {
   Goal goal = Goal::kEnd;
-  std::shared_ptr<Object> object;  // as in Wait
-  const Process* child = nullptr;  // its end would
-  const Thread* thread = nullptr;  // its end would
+  std::shared_ptr<Object> object;                       // as in Wait
+  const Process* child = nullptr;                       // its end would
+  const Thread* thread = nullptr;                       // its end would
+  const std::vector<const Process*>* wakers = nullptr;  // of kWakeUp
 };
 
 // By its name, any process of the run can open it at any time, and so bring about what is waited
@@ -34,7 +35,7 @@ bool HasName(const Cause& cause) {
 // What one blocked thread waits for: any of the causes.
 struct Blocked {
   const Thread* thread = nullptr;
-  const Act* act = nullptr;
+  const Act* act = nullptr;  // null for one that is parked
   std::vector<Cause> causes;
 };
 
@@ -368,6 +369,7 @@ std::vector<const Process*> Lockers(const Model& model, const Object& object) {
 // Processes any of whose running threads could end the wait.
 std::vector<const Process*> Wakers(const Model& model, const Cause& cause) {
   if (cause.child != nullptr) return {cause.child};
+  if (cause.wakers != nullptr) return *cause.wakers;
   if (cause.goal == Goal::kClient || cause.goal == Goal::kOtherSide) {
     std::vector<const Process*> all;
     for (const Process* process : model.processes()) {
@@ -417,7 +419,7 @@ bool OpensAreCrossed(const std::vector<Blocked>& suspects) {
   const Process* first = nullptr;
   const std::string* first_path = nullptr;
   for (const Blocked& each : suspects) {
-    if (each.causes.front().goal != Goal::kOtherSide) continue;
+    if (each.act == nullptr || each.causes.front().goal != Goal::kOtherSide) continue;
     const std::string* path = each.act->Blob(BlobTag::kPath);
     if (first == nullptr) {
       first = each.act->process;
@@ -440,14 +442,36 @@ bool ReadsOn(const Act& act) {
 
 int OpenFlags(const Act& act) { return static_cast<int>(act.op == Op::kOpen ? act.a : act.c); }
 
-std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now) {
+std::vector<const Thread*> MayBeDeadlocked(const Model& model, Nanos now) {
+  ParkedThreads parked;
+  for (const auto& [pid, process] : model.alive()) {
+    for (const Thread* thread : process->threads) {
+      if (thread->current() == nullptr) parked.try_emplace(thread);
+    }
+  }
+  std::vector<const Thread*> threads = FindDeadlocked(model, now, parked);
+  if (std::all_of(threads.begin(), threads.end(),
+                  [&](const Thread* thread) { return parked.contains(thread); })) {
+    threads.clear();
+  }
+  return threads;
+}
+
+std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now,
+                                          const ParkedThreads& parked) {
   std::vector<Blocked> suspects;
   absl::flat_hash_set<const Thread*> suspected;
   for (const auto& [pid, process] : model.alive()) {
     if (!process->traced || AlarmPending(*process, now)) continue;
     for (const Thread* thread : process->threads) {
       Blocked blocked;
-      if (!Causes(model, *thread, blocked)) continue;
+      auto it = thread->current() == nullptr ? parked.find(thread) : parked.end();
+      if (it != parked.end()) {
+        blocked.thread = thread;
+        blocked.causes.push_back({.goal = Goal::kWakeUp, .wakers = &it->second});
+      } else if (!Causes(model, *thread, blocked)) {
+        continue;
+      }
       suspected.insert(thread);
       suspects.push_back(std::move(blocked));
     }
@@ -481,13 +505,13 @@ std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now) {
       if (cause.goal == Goal::kOtherSide && lonely) return true;
       auto wakers = Wakers(model, cause);
       // Nobody holds the other end: end-of-file or EPIPE is on its way.
-      if (wakers.empty()) return true;
+      if (wakers.empty()) return cause.goal != Goal::kWakeUp;
       return std::any_of(wakers.begin(), wakers.end(),
                          [&](const Process* process) { return can_act(*process); }) ||
              (HasName(cause) && somebody_can_act());
     };
     std::erase_if(suspects, [&](const Blocked& blocked) {
-      const Process& process = *blocked.act->process;
+      const Process& process = *blocked.thread->process;
       bool free = child_may_end(process) || (HandlesSignals(process) && somebody_can_act()) ||
                   std::any_of(blocked.causes.begin(), blocked.causes.end(), may_come);
       if (free) {
@@ -503,6 +527,31 @@ std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now) {
   return left;
 }
 
+namespace {
+
+// By a thread of its own process or, where it is alone there, by any of the others.
+Wait ParkedWait(const Thread& thread, const std::vector<const Thread*>& deadlocked, Nanos since) {
+  auto act = std::make_shared<Act>();
+  act->enter = since;
+  act->process = thread.process;
+  act->thread = const_cast<Thread*>(&thread);
+  Wait wait;
+  wait.thread = &thread;
+  wait.act = act.get();
+  wait.own_act = std::move(act);
+  wait.goal = Goal::kWakeUp;
+  for (const Thread* other : deadlocked) {
+    bool could = (other->process == thread.process) == (thread.process->threads.size() > 1);
+    if (could &&
+        std::find(wait.holders.begin(), wait.holders.end(), other->process) == wait.holders.end()) {
+      wait.holders.push_back(other->process);
+    }
+  }
+  return wait;
+}
+
+}  // namespace
+
 Deadlock DeadlockOf(const Model& model, const std::vector<uint32_t>& threads) {
   Deadlock deadlock;
   // In the order in which the processes were forked: their ids tell who said its first word first,
@@ -515,9 +564,15 @@ Deadlock DeadlockOf(const Model& model, const std::vector<uint32_t>& threads) {
     return a->process->born.time < b->process->born.time;
   });
   for (const Thread* thread : in_order) {
+    if (const Act* act = thread->current()) deadlock.since = std::max(deadlock.since, act->enter);
+  }
+  for (const Thread* thread : in_order) {
+    if (thread->current() == nullptr) {
+      deadlock.waits.push_back(ParkedWait(*thread, in_order, deadlock.since));
+      continue;
+    }
     Blocked blocked;
     if (!Causes(model, *thread, blocked)) continue;
-    deadlock.since = std::max(deadlock.since, blocked.act->enter);
     for (const Cause& cause : blocked.causes) {
       Wait wait;
       wait.thread = thread;

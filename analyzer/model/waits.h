@@ -23,6 +23,10 @@
 //     for somebody outside, and so may several at one FIFO. Where two do at different FIFOs that
 //     the run made, and nobody else goes on, they have taken the FIFOs in different orders.
 //
+// Locks between threads are not recorded. A thread that is in no recorded call may sleep at one, as
+// the idle workers of a thread pool do: then the kernel says so, and whoever has the memory that
+// the lock lies in could wake it: the threads of its process, or of all that share the memory.
+//
 // A process with a handler of its own for some signal may be woken by whoever still runs: kill(2)
 // then interrupts its wait, or the handler does what ends it. Without a handler kill(2) is not
 // counted as a waker: a supervisor that ends a hung child does not make the child's wait come true.
@@ -32,17 +36,26 @@
 #include <cstdint>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "analyzer/model/model.h"
 #include "analyzer/model/rule.h"
 
 namespace ipctrace {
 
+// Threads outside of all recorded calls that sleep at a mutex, a condition variable or a semaphore
+// (the kernel says so: analyzer/live/kernel.h), and the processes with a thread that could wake it.
+using ParkedThreads = absl::flat_hash_map<const Thread*, std::vector<const Process*>>;
+
 // Threads that wait for an act of others and can be woken by nobody but each other. Ordered by
 // thread id; empty when there are none. `now` is compared with pending alarms.
-std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now);
+std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now,
+                                          const ParkedThreads& parked = {});
+// Those that would be such if each thread in none of the recorded calls were parked, and could be
+// woken by nobody. None where no thread but these waits for anything of the model's.
+std::vector<const Thread*> MayBeDeadlocked(const Model& model, Nanos now);
 
-// What these threads wait for, and by which ends the others could wake them. Threads that are not
-// in a waiting call (any more) are left out.
+// What these threads wait for, and by which ends the others could wake them: those in no call, for
+// a wake-up. Threads that are in a call that is no wait (any more) are left out.
 Deadlock DeadlockOf(const Model& model, const std::vector<uint32_t>& threads);
 
 // The O_* flags that an open or fopen asked for.
