@@ -74,6 +74,7 @@ class Run:
         self.holdings = []  # (process, (object, end), from, to)
         # Ports that the kernel chose: for whom bind asked for none, or asked for nothing at all.
         self.chosen = set()
+        self.temporary = {}  # path -> name
         for record in records:
             args = record["args"]
             port = args.get("local", "").rpartition(":")[2]
@@ -167,8 +168,10 @@ class Run:
             asked["argv"] = [os.path.basename(word) for word in asked["argv"]]  # its folder is another one
         if call.startswith("exec") and "path" in asked:
             asked["path"] = os.path.basename(asked["path"])
-        if call.startswith(("mkstemp", "mkostemp")) and "path" in asked:
-            asked["path"] = "?"  # libc rolled the dice
+        if "path" in asked:
+            if call.startswith(("mkstemp", "mkostemp", "mkdtemp")):  # libc makes the name up
+                self.temporary.setdefault(asked["path"], f"temporary#{len(self.temporary)}")
+            asked["path"] = self.temporary.get(asked["path"], asked["path"])
         if "peer" in args and call in ("bind", "connect", "sendto", "sendmsg"):
             asked["to"] = self.address(args["peer"])
         if "pid" in args:
