@@ -135,13 +135,21 @@ bool IsSignalReturn(const ModuleMap& modules, uint64_t ip) {
          memcmp(code, kCode, sizeof(code)) == 0;
 }
 
-unw_addr_space_t AddressSpace() {
+// One for all processes, that keeps what it found out of those it was asked for last: libunwind has
+// no way to move what it knows to other addresses.
+unw_addr_space_t AddressSpace(const ModuleMap& modules) {
   static unw_accessors_t accessors = {
       FindProcInfo, PutUnwindInfo, GetDynInfoListAddr, AccessMemory, AccessRegister,
       AccessFloat,  Resume,        GetProcName,
   };
-  // One for all processes: nothing is cached in it (the default for a remote one).
-  static unw_addr_space_t space = unw_create_addr_space(&accessors, 0);
+  static const unw_addr_space_t space = [] {
+    const unw_addr_space_t created = unw_create_addr_space(&accessors, 0);
+    if (created != nullptr) unw_set_caching_policy(created, UNW_CACHE_GLOBAL);
+    return created;
+  }();
+  static uint64_t last = 0;
+  if (space != nullptr && last != modules.id()) unw_flush_cache(space, 0, 0);
+  last = modules.id();
   return space;
 }
 
@@ -157,6 +165,11 @@ bool ModuleMap::ParseLine(std::string_view line, Module* module) {
   }
   module->path.assign(at, end);
   return module->start < module->end;
+}
+
+uint64_t ModuleMap::NewId() {
+  static uint64_t last = 0;
+  return ++last;
 }
 
 void ModuleMap::Sort() {
@@ -187,8 +200,8 @@ std::vector<uint64_t> Unwind(const ModuleMap& modules, std::string_view blob) {
   calls.push_back(walk.registers.rip - 1);
 
   unw_cursor_t cursor;
-  if (AddressSpace() == nullptr || unw_init_remote(&cursor, AddressSpace(), &walk) != 0)
-    return calls;
+  const unw_addr_space_t space = AddressSpace(modules);
+  if (space == nullptr || unw_init_remote(&cursor, space, &walk) != 0) return calls;
   unw_word_t last_sp = walk.registers.rsp, ip = 0, sp = 0;
   while (calls.size() < kMaxFrames) {
     const bool from_signal = ip != 0 && IsSignalReturn(modules, ip);

@@ -31,10 +31,14 @@ class ModuleMap {
   const Module* Find(uint64_t address) const;
   // The program itself; null where it is not known.
   const Module* program() const;
+  // Another one for each that is made.
+  uint64_t id() const { return id_; }
 
  private:
   static bool ParseLine(std::string_view line, Module* module);
+  static uint64_t NewId();
   void Sort();
+  uint64_t id_ = NewId();
   std::vector<Module> modules_;
 };
 
