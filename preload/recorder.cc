@@ -143,8 +143,7 @@ IPCTRACE_START_CODE bool TakeChunk(ThreadState* thread) {
   if (lap == 1 && chunk >= session.populated && chunk >= header->populated.load()) {
     // It has no pages yet. Old kernels know no MADV_POPULATE_WRITE: EINVAL; whatever else goes wrong
     // is a full disk, on which a plain store would be our death.
-    constexpr int kPopulateWrite = 23;
-    const long populated = Raw(SYS_madvise, Address(memory), kChunkSize, kPopulateWrite);
+    const long populated = Raw(SYS_madvise, Address(memory), kChunkSize, MADV_POPULATE_WRITE);
     if (populated != 0 && populated != -EINVAL) {
       thread->wanted_chunk = lap << 32 | chunk;
       return false;

@@ -18,15 +18,13 @@ IPCTRACE_START_DATA bool restrained;
 
 namespace {
 
-constexpr int kPopulateWrite = 23;
-
 // What the library calls once a program runs, with the arguments that a filter may look at.
 constexpr struct {
   int number;
   int argument;  // which of them; -1: none
   uint64_t value;
 } kOwnCalls[] = {
-    {SYS_madvise, 2, kPopulateWrite},
+    {SYS_madvise, 2, MADV_POPULATE_WRITE},
     {SYS_mmap, 2, PROT_READ | PROT_WRITE},
     {SYS_munmap, -1, 0},
     {SYS_futex, 1, FUTEX_WAIT},
@@ -192,7 +190,7 @@ bool WillSetFilter(const sock_fprog* filter) {
   constexpr uint32_t kMost = 192;
   const uint32_t count = session.chunk_count < kMost ? session.chunk_count : kMost;
   if (Raw(SYS_madvise, Address(session.chunks), long{count} * static_cast<long>(kChunkSize),
-          kPopulateWrite) == 0) {
+          MADV_POPULATE_WRITE) == 0) {
     session.populated = count;
   }
   restrained = true;

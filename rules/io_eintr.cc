@@ -6,13 +6,12 @@
 // customary signals is set at all; and only where something was left behind: data or a peer that
 // was still there, clients in the queue, a child that nobody waited for.
 //
-// A signal that a process sends to itself is its way to break off a call of another thread's; ppoll,
-// pselect and epoll_pwait are made to be broken off; and one that signals to somebody after its poll
-// was broken off has gone on with its work.
+// A signal that a process sends to itself is its way to break off a call of another thread's;
+// ppoll, pselect and epoll_pwait are made to be broken off; and one that signals to somebody after
+// its poll was broken off has gone on with its work.
 #include <errno.h>
 #include <poll.h>
 #include <signal.h>
-#include <sys/epoll.h>
 #include <sys/wait.h>
 
 #include <algorithm>
@@ -65,8 +64,8 @@ class IoEintr : public Rule {
 
   void DidEnter(const Act& act) override {
     if (act.op == Op::kKill) {
-      sent_.push_back({static_cast<int32_t>(act.a), static_cast<int>(act.b), act.enter,
-                       act.process->pid});
+      sent_.push_back(
+          {static_cast<int32_t>(act.a), static_cast<int>(act.b), act.enter, act.process->pid});
       std::erase_if(broken_, [&](const Broken& each) {
         return each.kind == Op::kPoll && each.process == act.process;
       });
@@ -144,8 +143,8 @@ class IoEintr : public Rule {
     Op kind = Op::kNone;
     std::shared_ptr<Descriptor> descriptor;
     Site site;
-    int signal = 0;   // 0: not known
-    int32_t pid = 0;  // wait: whom it waits for
+    int signal = 0;                                   // 0: not known
+    int32_t pid = 0;                                  // wait: whom it waits for
     std::vector<std::shared_ptr<Descriptor>> polled;  // poll: for input
   };
 
@@ -161,17 +160,8 @@ class IoEintr : public Rule {
 
   static std::vector<std::shared_ptr<Descriptor>> Polled(const Act& act) {
     std::vector<std::shared_ptr<Descriptor>> polled;
-    auto add = [&](int fd) {
-      if (auto descriptor = act.process->Find(fd)) polled.push_back(std::move(descriptor));
-    };
-    if (act.op == Op::kEpollWait && act.descriptor != nullptr) {
-      for (const auto& [fd, entry] : act.descriptor->object()->interest) {
-        if ((entry.second & EPOLLIN) != 0) add(fd);
-      }
-    } else if (const std::string* set = act.op == Op::kPoll ? act.Blob(BlobTag::kPoll) : nullptr) {
-      for (const PollEntry& entry : EntriesOf<PollEntry>(*set)) {
-        if (entry.fd >= 0 && (entry.events & POLLIN) != 0) add(entry.fd);
-      }
+    for (Watched& each : WatchedBy(act)) {
+      if ((each.events & POLLIN) != 0) polled.push_back(std::move(each.descriptor));
     }
     return polled;
   }

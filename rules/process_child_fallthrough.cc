@@ -172,9 +172,8 @@ class ProcessChildFallthrough : public Rule {
     std::vector<uint32_t> told;  // where those were forked
     for (std::vector<Lost>& found : found_) {
       // The first child's story is told of all that were lost in one way.
-      std::stable_sort(found.begin(), found.end(), [](const Lost& a, const Lost& b) {
-        return a.fork.time < b.fork.time;
-      });
+      std::stable_sort(found.begin(), found.end(),
+                       [](const Lost& a, const Lost& b) { return a.fork.time < b.fork.time; });
       std::vector<uint32_t> now;
       for (Lost& lost : found) {
         if (std::any_of(told.begin(), told.end(),
@@ -300,7 +299,7 @@ class ProcessChildFallthrough : public Rule {
   void LooksForClients(const Act& act) {
     if (auto accepts = accepts_.find(act.process); accepts != accepts_.end()) {
       for (const Accept& accept : accepts->second) {
-        auto listener = Watched(act, accept.listener);
+        auto listener = WatchedCopy(act, accept.listener);
         if (listener == nullptr) continue;
         polls_[{act.process, accept.listener}] = act.stack;
         ParentAccepted(act, listener);
@@ -310,7 +309,7 @@ class ProcessChildFallthrough : public Rule {
     if (child == nullptr || child->polled != nullptr) return;
     for (const Given& given : child->given) {
       if (!WasForIt(given)) continue;
-      child->polled = Watched(act, given.accept.listener);
+      child->polled = WatchedCopy(act, given.accept.listener);
       child->polled_stack = act.stack;
       child->given_at = given.accept.site;
       if (child->polled != nullptr) return;
@@ -323,21 +322,9 @@ class ProcessChildFallthrough : public Rule {
   }
 
   // By which descriptor the call watches this object; null: it does not.
-  static std::shared_ptr<Descriptor> Watched(const Act& act, uint64_t object) {
-    if (act.op == Op::kEpollWait) {
-      if (act.descriptor == nullptr) return nullptr;
-      for (const auto& [fd, entry] : act.descriptor->object()->interest) {
-        auto description = entry.first.lock();
-        if (description != nullptr && description->object->id == object)
-          return act.process->Find(fd);
-      }
-      return nullptr;
-    }
-    const std::string* set = act.Blob(BlobTag::kPoll);
-    if (set == nullptr) return nullptr;
-    for (const PollEntry& entry : EntriesOf<PollEntry>(*set)) {
-      auto descriptor = act.process->Find(entry.fd);
-      if (descriptor != nullptr && descriptor->object()->id == object) return descriptor;
+  static std::shared_ptr<Descriptor> WatchedCopy(const Act& act, uint64_t object) {
+    for (Watched& each : WatchedBy(act)) {
+      if (each.descriptor->object()->id == object) return std::move(each.descriptor);
     }
     return nullptr;
   }

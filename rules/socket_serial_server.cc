@@ -134,23 +134,15 @@ class SocketSerialServer : public Rule {
   // has.
   static bool PollsClients(const Act& act, uint64_t listener) {
     if (act.op == Op::kPoll && act.a == 0) return false;  // it sleeps
+    const bool known =
+        act.op == Op::kPoll ? act.Blob(BlobTag::kPoll) != nullptr : act.descriptor != nullptr;
+    if (!known) return true;
     int clients = 0;
     bool polls_listener = false;
-    auto add = [&](const Object& object) {
+    for (const Watched& each : WatchedBy(act)) {
+      const Object& object = *each.descriptor->object();
       polls_listener |= object.id == listener;
       if (object.kind == ObjectKind::kSocket && object.socket.accepted) ++clients;
-    };
-    if (const std::string* set = act.Blob(BlobTag::kPoll)) {
-      for (const PollEntry& entry : EntriesOf<PollEntry>(*set)) {
-        auto descriptor = entry.fd >= 0 ? act.process->Find(entry.fd) : nullptr;
-        if (descriptor != nullptr) add(*descriptor->object());
-      }
-    } else if (act.op == Op::kEpollWait && act.descriptor != nullptr) {
-      for (const auto& [fd, entry] : act.descriptor->object()->interest) {
-        if (auto description = entry.first.lock()) add(*description->object);
-      }
-    } else {
-      return true;  // it cannot be told
     }
     return clients > 1 || (clients == 1 && polls_listener);
   }
@@ -235,12 +227,12 @@ class SocketSerialServer : public Rule {
               "with waitpid(-1, NULL, WNOHANG)";
     finding.subjects = SubjectsOf(listener);
     AddSteps(finding.story, LifeOf(model(), server.listener));
-    AddSteps(finding.story, {StepAt(server.waits != nullptr
-                                        ? "the server waited here"
-                                        : "the server was here, with another client",
-                                    server.busy),
-                             StepAt("a client connected and had to wait", server.client),
-                             StepAt("its turn came with this accept", server.site)});
+    AddSteps(finding.story,
+             {StepAt(server.waits != nullptr ? "the server waited here"
+                                             : "the server was here, with another client",
+                     server.busy),
+              StepAt("a client connected and had to wait", server.client),
+              StepAt("its turn came with this accept", server.site)});
     return finding;
   }
 

@@ -24,6 +24,32 @@ Site Act::site() const {
   return site;
 }
 
+std::vector<Watched> WatchedBy(const Act& act) {
+  std::vector<Watched> watched;
+  if (act.op == Op::kEpollWait) {
+    if (act.descriptor == nullptr) return watched;
+    for (const auto& [fd, entry] : act.descriptor->object()->interest) {
+      const auto description = entry.first.lock();
+      if (description == nullptr || description->holders.empty()) continue;
+      auto descriptor = act.process->Find(fd);
+      if (descriptor == nullptr || descriptor->description != description) {
+        const Descriptor* holder = *description->holders.begin();
+        descriptor = holder->process->Find(holder->number);
+      }
+      watched.push_back({std::move(descriptor), entry.second});
+    }
+    return watched;
+  }
+  const std::string* set = act.op == Op::kPoll ? act.Blob(BlobTag::kPoll) : nullptr;
+  if (set == nullptr) return watched;
+  for (const PollEntry& entry : EntriesOf<PollEntry>(*set)) {
+    auto descriptor = entry.fd >= 0 ? act.process->Find(entry.fd) : nullptr;
+    if (descriptor != nullptr)
+      watched.push_back({std::move(descriptor), static_cast<uint16_t>(entry.events)});
+  }
+  return watched;
+}
+
 const std::string* Act::Blob(BlobTag tag) const {
   for (const auto& [its_tag, bytes] : blobs) {
     if (its_tag == tag) return &bytes;
@@ -72,34 +98,42 @@ std::string Describe(const Object& object) {
       }
       if (!socket.peer.empty()) return absl::StrCat("the connection to ", socket.peer);
       if (!socket.local.empty()) return absl::StrCat("the socket on ", socket.local);
-      return socket.domain == AF_UNIX && socket.state == SocketState::kConnected
-                 ? "the socket pair"
-                 : "the socket";
+      return socket.domain == AF_UNIX && socket.state == SocketState::kConnected ? "the socket pair"
+                                                                                 : "the socket";
     }
     case ObjectKind::kTerminal:
       return "the terminal";
     case ObjectKind::kEpoll:
       return "the epoll set";
     case ObjectKind::kDirectory:
-      return object.path.empty() ? "a directory" : absl::StrCat("the directory \"", object.path, "\"");
+      return object.path.empty() ? "a directory"
+                                 : absl::StrCat("the directory \"", object.path, "\"");
     case ObjectKind::kFile:
     case ObjectKind::kDevice:
       return object.path.empty() ? "a file" : absl::StrCat("\"", object.path, "\"");
     case ObjectKind::kAnonymous:
       switch (object.anonymous) {
-        case AnonymousKind::kEventfd: return "the eventfd";
-        case AnonymousKind::kTimerfd: return "the timerfd";
-        case AnonymousKind::kSignalfd: return "the signalfd";
-        case AnonymousKind::kInotify: return "the inotify descriptor";
-        case AnonymousKind::kMemfd: return "the memfd";
-        case AnonymousKind::kPidfd: return "the pidfd";
-        default: break;
+        case AnonymousKind::kEventfd:
+          return "the eventfd";
+        case AnonymousKind::kTimerfd:
+          return "the timerfd";
+        case AnonymousKind::kSignalfd:
+          return "the signalfd";
+        case AnonymousKind::kInotify:
+          return "the inotify descriptor";
+        case AnonymousKind::kMemfd:
+          return "the memfd";
+        case AnonymousKind::kPidfd:
+          return "the pidfd";
+        default:
+          break;
       }
       break;
     case ObjectKind::kUnknown:
       break;
   }
-  return object.path.empty() ? "a descriptor of unknown kind" : absl::StrCat("\"", object.path, "\"");
+  return object.path.empty() ? "a descriptor of unknown kind"
+                             : absl::StrCat("\"", object.path, "\"");
 }
 
 std::string Describe(const Description& description) {

@@ -32,8 +32,8 @@ struct Description;
 struct Object;
 struct Stream;
 
-// In order of birth, and quick to leave: there may be ten thousand, of /dev/null, say, or of what ten
-// thousand children inherited.
+// In order of birth, and quick to leave: there may be ten thousand, of /dev/null, say, or of what
+// ten thousand children inherited.
 struct ByBirth {
   template <typename T>
   bool operator()(const T* a, const T* b) const {
@@ -145,10 +145,10 @@ struct Object {
   uint64_t id = 0;
   ObjectKind kind = ObjectKind::kUnknown;
   uint64_t device = 0, inode = 0;
-  uint32_t mode = 0;  // st_mode
+  uint32_t mode = 0;      // st_mode
   bool described = true;  // false: it was opened, and what it is will be told when it is used
-  std::string path;   // as opened; empty for what has no name
-  Site born;          // process 0: it was there before the run, or came from outside
+  std::string path;       // as opened; empty for what has no name
+  Site born;              // process 0: it was there before the run, or came from outside
   // Somebody who is not traced may hold it too (inherited from outside the run, a named FIFO's
   // or listener's clients, a static program, a descriptor sent away).
   bool outside = false;
@@ -284,6 +284,14 @@ struct Act {
   bool failed() const { return err != 0; }
 };
 
+// What a poll, select or epoll_wait watches, and for which events (of poll's kinds, which epoll's
+// are too).
+struct Watched {
+  std::shared_ptr<Descriptor> descriptor;  // of the act's process, if that has one (still)
+  uint32_t events = 0;
+};
+std::vector<Watched> WatchedBy(const Act& act);
+
 // A blob as an array of T; a torn last element is left out.
 template <typename T>
 std::vector<T> EntriesOf(const std::string& bytes) {
@@ -341,8 +349,8 @@ struct Process {
   std::array<int, 65> signal_flags{};  // sa_flags
   Nanos alarm_at = -1;                 // when a pending alarm or timer expires first; -1: none
   Nanos alarm_interval = 0;            // and how often thereafter; 0: once
-  int threads_to_come = 0;  // were made, and have not begun
-  bool libc_keeps = false;  // called what may keep a descriptor of libc's own open
+  int threads_to_come = 0;             // were made, and have not begun
+  bool libc_keeps = false;             // called what may keep a descriptor of libc's own open
   int vfork_child_of = 0;  // shares its parent's memory until exec: the parent's process id
 
   bool alive() const { return end == EndKind::kAlive; }
@@ -351,7 +359,8 @@ struct Process {
   const std::string& ImageAt(Nanos when) const;
 };
 
-// Whether the process has read from the pipe and written to it, by ends that it holds or has closed.
+// Whether the process has read from the pipe and written to it, by ends that it holds or has
+// closed.
 bool UsesBothWays(const Process& process, const Object& pipe);
 
 // Human words -------------------------------------------------------------------------------------
