@@ -450,11 +450,10 @@ std::vector<const Thread*> MayBeDeadlocked(const Model& model, Nanos now) {
     }
   }
   std::vector<const Thread*> threads = FindDeadlocked(model, now, parked);
-  if (std::all_of(threads.begin(), threads.end(),
-                  [&](const Thread* thread) { return parked.contains(thread); })) {
-    threads.clear();
-  }
-  return threads;
+  const bool all_parked = std::all_of(threads.begin(), threads.end(), [](const Thread* thread) {
+    return thread->current() == nullptr;
+  });
+  return all_parked ? std::vector<const Thread*>() : threads;
 }
 
 std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now,
@@ -467,6 +466,7 @@ std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now,
       Blocked blocked;
       auto it = thread->current() == nullptr ? parked.find(thread) : parked.end();
       if (it != parked.end()) {
+        if (HandlesSignals(*process)) continue;
         blocked.thread = thread;
         blocked.causes.push_back({.goal = Goal::kWakeUp, .wakers = &it->second});
       } else if (!Causes(model, *thread, blocked)) {

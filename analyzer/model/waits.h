@@ -26,6 +26,7 @@
 // Locks between threads are not recorded. A thread that is in no recorded call may sleep at one, as
 // the idle workers of a thread pool do: then the kernel says so, and whoever has the memory that
 // the lock lies in could wake it: the threads of its process, or of all that share the memory.
+// So could a signal's handler, be it by sem_post: where the process has one, it counts as running.
 //
 // A process with a handler of its own for some signal may be woken by whoever still runs: kill(2)
 // then interrupts its wait, or the handler does what ends it. Without a handler kill(2) is not
