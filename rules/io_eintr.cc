@@ -278,8 +278,10 @@ class IoEintr : public Rule {
     AddSteps(finding.story,
              {StepAt(absl::StrCat(CallOf(*broken.process, broken.site.call, ""), " and got EINTR"),
                      broken.site)});
-    // A poll is broken off on purpose as often as not: the signal is what the process waited for.
-    Report(broken.kind == Op::kPoll ? Severity::kNote : Severity::kWarning, std::move(finding));
+    // Event loops of long standing have signals that break a poll off on purpose.
+    const bool known_loop =
+        broken.kind == Op::kPoll && IsInstalled(*broken.process, broken.site.time);
+    Report(known_loop ? Severity::kNote : severity(), std::move(finding));
   }
 
   std::vector<Broken> broken_;
