@@ -28,7 +28,7 @@ class IpcDeadlock : public Rule {
  private:
   static std::string Fix(const Cycle& cycle) {
     size_t reads = 0, writes = 0, locks = 0, ends = 0;
-    bool wrote_before = false, socket = false, opens = false;
+    bool wrote_before = false, socket = false, opens = false, sleeps = false;
     const Wait *accepts = nullptr, *client = nullptr;
     for (const Wait& wait : cycle.waits) {
       if (wait.act->op == Op::kLockFile) {
@@ -36,9 +36,11 @@ class IpcDeadlock : public Rule {
         continue;
       }
       switch (wait.goal) {
+        case Goal::kWakeUp:
+          sleeps = true;
+          break;
         case Goal::kEnd:
         case Goal::kNever:
-        case Goal::kWakeUp:
           ++ends;
           break;
         case Goal::kSpace:
@@ -85,6 +87,12 @@ class IpcDeadlock : public Rule {
       return absl::StrCat("Send what ", CallText(*client), " of ", Named(*client->thread->process),
                           " waits for, or give it a timeout (poll, SO_RCVTIMEO): a datagram may "
                           "be lost");
+    }
+    if (sleeps) {
+      return absl::StrCat(
+          "Before ", at,
+          ", unlock the mutex, signal the condition or post the semaphore that the others wait at, "
+          "or let another thread do it");
     }
     if (locks > 0) {
       return "Take the locks in the same order everywhere, or let go of one before asking for the "

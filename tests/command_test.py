@@ -179,6 +179,15 @@ class Reports(Command):
         self.assertNotIn("timeout", run.report["exit"])
         self.assertIn("pipe-no-eof", [f["rule"] for f in run.findings])
 
+    def test_a_thread_asleep_at_a_lock_is_told_by_its_line(self):
+        source = "samples/rules/ipc_deadlock/bad_semaphore.c"
+        with open(source) as file:
+            wait = [number for number, line in enumerate(file, 1) if "sem_wait" in line]
+        run = self.run_traced([self.compile(source)], timeout=30)
+        self.assertEqual(1, len(run.findings))
+        asleep = [step["location"] for step in run.findings[0]["story"] if "semaphore" in step["message"]]
+        self.assertEqual(wait, [location["line"] for location in asleep])
+
     def test_a_program_that_only_sleeps_is_left_alone(self):
         self.assert_quiet(self.assert_same(["sh", "-c", "sleep 1 | cat; echo done"]))
 

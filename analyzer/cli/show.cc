@@ -478,6 +478,9 @@ class Show : public EventSink {
         Write(Head(event.time, event) + "  · " + how);
         break;
       }
+      case EventKind::kParked:
+        Write(Head(event.time, event) + "  · sleeps at a mutex, condition variable or semaphore");
+        break;
       case EventKind::kDeadlock: {
         std::string threads;
         for (const auto& [tag, bytes] : event.blobs) {

@@ -32,6 +32,8 @@ enum class EventKind : uint8_t {
                   // c=bytes that the kernel counted as written by the first process and all that
                   // were waited for in the end by it (wchar of proc(5)), plus 1; 0: not known;
                   // result=the same of bytes read (rchar), from its beginning; 0: not known
+  kParked = 10,   // observed, before a kDeadlock with the thread: it sleeps at a lock, outside of
+                  // all recorded calls. `stack`: of kStack, where it could be read; else 0
 };
 
 enum class FinishReason : uint64_t {

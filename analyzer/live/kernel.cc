@@ -21,6 +21,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
+#include "preload/trace/format.h"
 
 namespace ipctrace {
 namespace {
@@ -172,6 +173,27 @@ std::optional<Parked> ParkedAt(int32_t pid, int32_t tid) {
     parked.inode = mapping->inode;
   }
   return parked;
+}
+
+std::string StackOfParked(int32_t pid, int32_t tid) {
+  // The last two of the words are the stack pointer and the program counter.
+  const std::vector<std::string> words = absl::StrSplit(
+      TextOf(absl::StrCat("/proc/", pid, "/task/", tid, "/syscall")), absl::ByAnyChar(" \n"));
+  StackCopy copy{};
+  if (words.size() < 9 || !absl::SimpleHexAtoi(words[7], &copy.rsp) ||
+      !absl::SimpleHexAtoi(words[8], &copy.rip)) {
+    return "";
+  }
+  const int memory = open(absl::StrCat("/proc/", pid, "/mem").c_str(), O_RDONLY | O_CLOEXEC);
+  if (memory < 0) return "";
+  std::string stack(sizeof(copy) + kStackCopyBytes, '\0');
+  std::memcpy(stack.data(), &copy, sizeof(copy));
+  const ssize_t length =
+      pread(memory, stack.data() + sizeof(copy), kStackCopyBytes, static_cast<off_t>(copy.rsp));
+  close(memory);
+  if (length <= 0) return "";
+  stack.resize(sizeof(copy) + static_cast<size_t>(length));
+  return stack;
 }
 
 size_t CountThreads(int32_t pid) {

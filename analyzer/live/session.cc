@@ -166,6 +166,7 @@ struct LiveSession::Impl {
   Nanos look_again = 0;
 
   void LookForParked(const Model& model, Nanos now);
+  void TellParked(const Thread& thread, EventSink* sink);
   bool Verify(const Model& model, const std::vector<const Thread*>& threads, EventSink* sink);
 };
 
@@ -272,6 +273,24 @@ void LiveSession::Impl::LookForParked(const Model& model, Nanos now) {
   }
   const Nanos end = Now();
   look_again = end + std::min(kLookShare * (end - now), kLongestLook);
+}
+
+void LiveSession::Impl::TellParked(const Thread& thread, EventSink* sink) {
+  if (thread.current() != nullptr) return;
+  Event event;
+  event.kind = EventKind::kParked;
+  event.time = Now();
+  event.process = thread.process->id;
+  event.thread = thread.id;
+  event.pid = thread.process->pid;
+  event.tid = thread.tid;
+  std::string stack = StackOfParked(event.pid, event.tid);
+  if (!stack.empty()) {
+    event.stack = header->next_stack.fetch_add(1);
+    memcpy(stack.data() + offsetof(StackCopy, id), &event.stack, sizeof(event.stack));
+    event.blobs.emplace_back(BlobTag::kStack, std::move(stack));
+  }
+  sink->Take(event);
 }
 
 // Whether the kernel agrees that the threads wait where the model says, and that nobody unknown
@@ -418,6 +437,7 @@ bool LiveSession::CheckDeadlock(const Model& model, EventSink* sink) {
                                  [&](uint32_t id) { return self.reported.contains(id); });
       self.reported.insert(component.begin(), component.end());
       if (!is_new) continue;
+      for (const uint32_t id : component) self.TellParked(*model.FindThread(id), sink);
       Event event;
       event.kind = EventKind::kDeadlock;
       event.time = now;

@@ -314,6 +314,7 @@ struct Thread {
   int closes_fd = -1;
   std::vector<std::unique_ptr<Act>>
       open;  // unfinished calls, innermost last (signal handlers nest)
+  uint32_t parked_stack = 0;  // where it slept at a lock, in a deadlock; 0: not known
   // The call it is in, or null: it runs the program's own code.
   const Act* current() const { return open.empty() ? nullptr : open.back().get(); }
 };

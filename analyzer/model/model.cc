@@ -318,17 +318,18 @@ void Model::Observe(const Event& event) {
       break;
     }
     case EventKind::kDeadlock: {
-      std::string ids = text(BlobTag::kPayload);
-      std::vector<uint32_t> threads(ids.size() / sizeof(uint32_t));
-      std::memcpy(threads.data(), ids.data(), threads.size() * sizeof(uint32_t));
-      Deadlock deadlock = DeadlockOf(*this, threads);
+      Deadlock deadlock = DeadlockOf(*this, EntriesOf<uint32_t>(text(BlobTag::kPayload)));
       if (!deadlock.waits.empty()) replay.Rules([&](Rule& rule) { rule.DidDeadlock(deadlock); });
       break;
     }
-    case EventKind::kHolders: {
+    case EventKind::kParked:
+      KeepStacks(event);
+      if (event.thread < thread_by_id_.size() && thread_by_id_[event.thread] != nullptr)
+        thread_by_id_[event.thread]->parked_stack = event.stack;
+      break;
+    case EventKind::kHolders:
       if (auto object = FindObject(event.a, event.b)) object->outside = true;
       break;
-    }
     case EventKind::kCoverage:
       coverage_.lost = event.a;
       coverage_.untraced_execs = event.b;

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_set.h"
 #include "analyzer/model/replay.h"
 
@@ -533,6 +534,7 @@ namespace {
 Wait ParkedWait(const Thread& thread, const std::vector<const Thread*>& deadlocked, Nanos since) {
   auto act = std::make_shared<Act>();
   act->enter = since;
+  act->stack = thread.parked_stack;
   act->process = thread.process;
   act->thread = const_cast<Thread*>(&thread);
   Wait wait;
@@ -542,10 +544,8 @@ Wait ParkedWait(const Thread& thread, const std::vector<const Thread*>& deadlock
   wait.goal = Goal::kWakeUp;
   for (const Thread* other : deadlocked) {
     bool could = (other->process == thread.process) == (thread.process->threads.size() > 1);
-    if (could &&
-        std::find(wait.holders.begin(), wait.holders.end(), other->process) == wait.holders.end()) {
+    if (could && !absl::c_linear_search(wait.holders, other->process))
       wait.holders.push_back(other->process);
-    }
   }
   return wait;
 }
