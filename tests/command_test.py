@@ -185,7 +185,7 @@ class Reports(Command):
             wait = [number for number, line in enumerate(file, 1) if "sem_wait" in line]
         run = self.run_traced([self.compile(source)], timeout=30)
         self.assertEqual(1, len(run.findings))
-        asleep = [step["location"] for step in run.findings[0]["story"] if "semaphore" in step["message"]]
+        asleep = [step["location"] for step in run.findings[0]["story"] if "waits at a mutex" in step["message"]]
         self.assertEqual(wait, [location["line"] for location in asleep])
 
     def test_a_program_that_only_sleeps_is_left_alone(self):
