@@ -168,7 +168,7 @@ class Strace:
         self.strangers = set()  # ipctrace's own threads
         self.held = {}          # pid -> what counts once the library is there
         self.untraced = 0       # programs in which it never was: static ones, set-user-ID ones
-        self.spawning = set()   # children of posix_spawn and its kin, which are libc's own until they exec
+        self.spawning = {}      # child -> parent, of children of posix_spawn and its kin, which are libc's own until they exec
         self.looked = {}        # pid -> {path: facts}: files that were opened and closed again
         with open(path, errors="replace") as file:
             for line in file:
@@ -211,10 +211,10 @@ class Strace:
             if pid is not None:
                 self.give_up(pid)
                 self.held[pid] = [("exec",)]
-                self.spawning.discard(pid)
                 # Before an exec the library looks at the file, to see whether it can be traced.
-                for fact in self.looked.pop(pid, {}).get(path, ()):
-                    self.seen.facts[pid][fact] -= 1
+                looker = self.spawning.pop(pid, pid)
+                for fact in self.looked.pop(looker, {}).get(path, ()):
+                    self.seen.facts[looker][fact] -= 1
                 self.starting[pid] = set()
                 self.table[pid] = {fd: kind for fd, kind in self.table[pid].items() if not kind[1]}
                 self.held[pid] += [("open at exec", fd) for fd in self.table[pid]]
@@ -241,7 +241,7 @@ class Strace:
                     self.process[tid] = tid
                     self.table[tid] = dict(self.table[pid])
                     if "CLONE_VM" in text and "CLONE_VFORK" in text:
-                        self.spawning.add(tid)
+                        self.spawning[tid] = pid
                 return
         self.strangers.add(tid)
 
@@ -373,9 +373,10 @@ def births_of(name, event):
         yield result, "file", bool(flags & CLOEXEC), mode_of(flags) if name == "posix_openpt" else "rw"
     elif re.match("(open|openat|creat|mk.?.?stemps?|shm_open)$", name):
         yield result, "file", bool(flags & CLOEXEC), mode_of(flags)
-    elif name in ("fopen", "freopen", "tmpfile", "setmntent"):
-        fd = arguments["new_fd"] if name == "freopen" else event["fd"]
-        yield fd, "file", bool(flags & CLOEXEC), mode_of(flags)
+    elif name == "freopen":
+        yield arguments["new_fd"], "copy", False, None
+    elif name in ("fopen", "tmpfile", "setmntent"):
+        yield event["fd"], "file", bool(flags & CLOEXEC), mode_of(flags)
     elif name == "opendir":
         yield event["fd"], "file", True, "r"
     elif name == "popen":
@@ -383,9 +384,10 @@ def births_of(name, event):
 
 
 # Descriptors that libc makes and closes again within a call: the slave of a terminal, the other end of
-# popen's pipe; perror's copy of standard error; and in the child that daemon or forkpty makes, what becomes 0, 1 and 2 (of which the
-# library tells one by one).
-INSIDE = {"forkpty": {"birth": 1, "end": 1}, "popen": {"birth": 2, "end": 1}, "perror": {"birth": 1, "end": 1}}
+# popen's pipe; perror's copy of standard error; the file that freopen copies to the stream's number; and in
+# the child that daemon or forkpty makes, what becomes 0, 1 and 2 (of which the library tells one by one).
+INSIDE = {"forkpty": {"birth": 1, "end": 1}, "popen": {"birth": 2, "end": 1},
+          **{name: {"birth": 1, "end": 1} for name in ("perror", "freopen")}}
 IN_CHILD = {"birth": 1, "end": 1}
 
 
