@@ -34,6 +34,7 @@ class FdDoubleClose : public Rule {
     finding.story = LifeOf(model(), closed);
     AddCalls(finding, process, closed->number, calls);
     finding.subjects = {closed->id};
+    AddLineage(finding.subjects, process);
     // It failed and did nothing. bash does it with every pipe.
     bool harmless = IsInstalled(process, again.site.time);
     Report(harmless ? Severity::kNote : severity(), std::move(finding));
@@ -53,6 +54,7 @@ class FdDoubleClose : public Rule {
     AddSteps(finding.story, LifeOf(model(), victim));
     AddCalls(finding, process, victim->number, calls);
     finding.subjects = {victim->id, meant->id};
+    AddLineage(finding.subjects, process);
     Report(std::move(finding));
   }
 
@@ -74,7 +76,8 @@ class FdDoubleClose : public Rule {
       [this](uint32_t a, uint32_t b) { return SamePlace(a, b); }};
 };
 
-REGISTER_RULE(FdDoubleClose, "fd-double-close", Severity::kError, {"stdio-close-mismatch"});
+REGISTER_RULE(FdDoubleClose, "fd-double-close", Severity::kError,
+              {"stdio-close-mismatch", "process-child-fallthrough"});
 
 }  // namespace
 }  // namespace ipctrace

@@ -97,6 +97,7 @@ class FdNotOpen : public Rule {
       }
     }
     finding.site = act.site();
+    AddLineage(finding.subjects, process);
     AddSteps(finding.story,
              {StepAt(absl::StrCat(CallOf(process, act.call, absl::StrCat("(", fd, ")")),
                                   ", which failed with EBADF"),
@@ -105,7 +106,8 @@ class FdNotOpen : public Rule {
   }
 };
 
-REGISTER_RULE(FdNotOpen, "fd-not-open", Severity::kError, {});
+// A child that went on where its parent does has not closed and opened what the parent has.
+REGISTER_RULE(FdNotOpen, "fd-not-open", Severity::kError, {"process-child-fallthrough"});
 
 }  // namespace
 }  // namespace ipctrace

@@ -7,7 +7,8 @@
 //
 // A reader of records is known by asking for the same number of bytes each time. That it reads
 // records, and not just whatever comes, is shown by the other side: all that was written falls into
-// records of that size, and most of them were written whole.
+// records of that size, and some of them were written by a call each, or all in the same unequal
+// pieces, as a header and a body. Who hands on as many bytes as a short read gave is a copier.
 #include <poll.h>
 #include <sys/epoll.h>
 
@@ -48,10 +49,12 @@ class IoShortCount : public Rule {
   void DidLeave(const Act& act) override {
     switch (act.op) {
       case Op::kWrite:
+        if (!at_short_.empty()) HandsOn(*act.process, act.a);
         return Wrote(act);
       case Op::kRead:
         return Read(act);
       case Op::kStreamWrite:
+        if (!at_short_.empty()) HandsOn(*act.process, act.b + act.c);
         if (act.b > 0 && act.descriptor != nullptr) {
           short_writes_.erase(act.descriptor->description->id);
           Sent(*act.descriptor, act.b);
@@ -267,29 +270,59 @@ class IoShortCount : public Rule {
     if (records.was_short && !records.went_on) {
       records.went_on = true;
       records.next_site = act.site();
+      std::erase(at_short_, act.descriptor->object()->id);
     }
     if (got < act.a && !records.was_short && records.read % act.a == 0) {
       records.was_short = true;
       records.short_got = got;
       records.short_site = act.site();
       records.reader = act.descriptor;
+      at_short_.push_back(act.descriptor->object()->id);
     }
     records.read += got;
   }
 
-  void Judge(const Records& records) {
-    if (records.spoiled || !records.went_on || records.written < 2 * records.size) return;
-    // Writes are whole records or pieces of one.
-    uint64_t whole = 0, begin = 0;
-    for (uint64_t end : records.writes) {
-      if (begin % records.size == 0 && (end - begin) % records.size == 0) {
-        whole += (end - begin) / records.size;
-      } else if (begin / records.size != (end - 1) / records.size) {
-        return;
+  // A write of `bytes`, or what a stream then holds and has written.
+  void HandsOn(const Process& process, uint64_t bytes) {
+    std::erase_if(at_short_, [&](uint64_t id) {
+      const auto it = records_.find(id);
+      if (it == records_.end() || it->second == nullptr || it->second->spoiled) return true;
+      if (it->second->reader->process != &process || it->second->short_got != bytes) return false;
+      Spoil(id);
+      return true;
+    });
+  }
+
+  // Whether it is seen from the writes that they are of records of this size. What is written by
+  // the thousand bytes, or one by one, may be read by any number.
+  static bool AreRecords(const std::vector<uint64_t>& writes, uint64_t size) {
+    bool some_whole = false, all_alike = true;
+    uint64_t begin = 0;
+    std::vector<uint64_t> pieces, first_pieces;  // of a record
+    for (const uint64_t end : writes) {
+      const uint64_t bytes = end - begin;
+      if (bytes % size == 0 && begin % size == 0) {
+        some_whole |= bytes == size;
+        all_alike = false;
+      } else if (begin / size != (end - 1) / size) {
+        return false;
+      } else {
+        pieces.push_back(bytes);
       }
       begin = end;
+      if (begin % size != 0) continue;
+      if (first_pieces.empty()) first_pieces = pieces;
+      all_alike &= pieces == first_pieces;
+      pieces.clear();
     }
-    if (begin % records.size != 0 || whole == 0) return;
+    const bool unequal = std::any_of(first_pieces.begin(), first_pieces.end(),
+                                     [&](uint64_t each) { return each != first_pieces[0]; });
+    return begin % size == 0 && (some_whole || (all_alike && unequal));
+  }
+
+  void Judge(const Records& records) {
+    if (records.spoiled || !records.went_on || records.written < 2 * records.size) return;
+    if (!AreRecords(records.writes, records.size)) return;
     const Descriptor& reader = *records.reader;
     Finding finding;
     finding.site = records.short_site;
@@ -319,6 +352,7 @@ class IoShortCount : public Rule {
   uint64_t recent_id_ = 0;  // the one that Of gave last
   Records* recent_ = nullptr;
   Records done_with_ = {.spoiled = true};
+  std::vector<uint64_t> at_short_;  // streams whose reader has got a piece and not read again
 };
 
 REGISTER_RULE(IoShortCount, "io-short-count", Severity::kError, {});

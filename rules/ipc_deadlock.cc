@@ -27,12 +27,15 @@ class IpcDeadlock : public Rule {
 
  private:
   static std::string Fix(const Cycle& cycle) {
-    size_t reads = 0, writes = 0, locks = 0, ends = 0;
+    size_t reads = 0, writes = 0, ends = 0;
+    const Wait* lock = nullptr;  // the first
+    bool several_locks = false;
     bool wrote_before = false, socket = false, opens = false, sleeps = false;
     const Wait *accepts = nullptr, *client = nullptr;
     for (const Wait& wait : cycle.waits) {
       if (wait.act->op == Op::kLockFile) {
-        ++locks;
+        several_locks |= lock != nullptr;
+        if (lock == nullptr) lock = &wait;
         continue;
       }
       switch (wait.goal) {
@@ -94,7 +97,12 @@ class IpcDeadlock : public Rule {
           ", unlock the mutex, signal the condition or post the semaphore that the others wait at, "
           "or let another thread do it");
     }
-    if (locks > 0) {
+    if (lock != nullptr && !several_locks && !lock->holders.empty()) {
+      const Process& holder = *lock->holders[0];
+      return absl::StrCat("Let go of the lock on ", Describe(*lock->object), " in ", Named(holder),
+                          " before it calls ", CallOfOne(cycle, holder));
+    }
+    if (lock != nullptr) {
       return "Take the locks in the same order everywhere, or let go of one before asking for the "
              "next";
     }
@@ -104,6 +112,10 @@ class IpcDeadlock : public Rule {
           "(poll, or a thread that reads): before ",
           at);
     }
+    if (reads == 1 && cycle.waits.size() == 1) {
+      return absl::StrCat("Nobody else will ever write what ", at,
+                          " waits for: write it before, or do not read it");
+    }
     if (reads > 0 && ends + reads == cycle.waits.size()) {
       return absl::StrCat("One side must send first: before ", at,
                           ", send what the other side waits for",
@@ -112,6 +124,14 @@ class IpcDeadlock : public Rule {
                                                  : " (and fflush it, if it went through a FILE*)");
     }
     return absl::StrCat("Break the circle at ", at, ": let one side go on before it waits");
+  }
+
+  // What one of the process's threads waits in.
+  static std::string CallOfOne(const Cycle& cycle, const Process& process) {
+    for (const Wait& wait : cycle.waits) {
+      if (wait.thread->process == &process) return CallText(wait);
+    }
+    return "anything that waits";
   }
 
   // A connection whose client waits for more, or for its end, while a process that holds it is back
@@ -148,8 +168,9 @@ class IpcDeadlock : public Rule {
     // A FIFO has a name, by which somebody who is not traced might still come and open it.
     bool named = std::any_of(cycle.waits.begin(), cycle.waits.end(),
                              [](const Wait& wait) { return wait.goal == Goal::kOtherSide; });
-    finding.message = absl::StrCat(who, " and nobody else ", named ? "in this run " : "",
-                                   "can wake them: ", Enumerate(parts));
+    finding.message =
+        absl::StrCat(who, " and nobody else ", named ? "in this run " : "", "can wake ",
+                     threads.size() > 1 ? "them" : "it", ": ", Enumerate(parts));
     if (threads.size() > 3) absl::StrAppend(&finding.message, ", …");
     finding.fix = Fix(cycle);
     finding.site = SiteOf(cycle);

@@ -34,21 +34,24 @@ class PipeNoEof : public Rule {
     if (copy.survived_exec) {
       return absl::StrCat(what, " in the child before exec (or make it close-on-exec)");
     }
-    if (&holder == at.thread->process) {
+    bool wrote = copy.usage.writes > 0 || copy.usage.write_bytes > 0;
+    // Another thread of the reader's may have written: what one closes is closed for all.
+    const bool own = &holder == at.thread->process && !(wrote && holder.threads.size() > 1);
+    if (own) {
       return copy.birth == Birth::kInherited
                  ? absl::StrCat(what, " in ", InWhom(holder), ", right after fork")
                  : absl::StrCat(what, " in ", InWhom(holder), " before it begins to read");
     }
-    bool wrote = copy.usage.writes > 0 || copy.usage.write_bytes > 0;
     if (copy.birth == Birth::kInherited && !wrote) return HowToClose(copy);
     std::string call;
     for (const Thread* thread : holder.threads) {
-      if (const Act* act = thread->current()) call = CallName(act->call);
+      const Act* act = thread->current();
+      if (act != nullptr && thread != at.thread) call = CallName(act->call);
     }
     return absl::StrCat(
         what, " in ", InWhom(holder),
         wrote ? " when everything is written, before it calls " : " before it calls ",
-        call.empty() ? "anything that waits" : call);
+        call.empty() ? "anything that waits for the reader" : call);
   }
 
   // What the reader has printed and not flushed, and somebody of the cycle waits to read; 0:

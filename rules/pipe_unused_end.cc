@@ -176,7 +176,8 @@ class PipeUnusedEnd : public Rule {
   }
 
   // What several that were forked at the same place used was given to them all for use. This one
-  // had no occasion: nothing to log, say.
+  // had no occasion: nothing to log, say. So it is where a single one of them used it, if that one
+  // did on other channels whatever this one did, and this one has no other part in the pipe.
   bool IsForAll(const Channel& channel, const Descriptor& end) {
     if (end.birth != Birth::kInherited) return false;
     std::set<const Process*> users;
@@ -186,7 +187,21 @@ class PipeUnusedEnd : public Rule {
       if (!Used(*other) || (SideOf(*other) & SideOf(end)) == 0) continue;
       if (DoTheSame(sibling, *end.process)) users.insert(&sibling);
     }
-    return users.size() > 1;
+    if (users.size() != 1) return users.size() > 1;
+    return DoesNoMore(*end.process, **users.begin());
+  }
+
+  // Whether `other` used each side of a channel that `process` used.
+  bool DoesNoMore(const Process& process, const Process& other) const {
+    return std::all_of(channels_.begin(), channels_.end(), [&](const auto& entry) {
+      unsigned its = 0, others = 0;
+      for (const auto& end : entry.second.ends) {
+        if (!Used(*end)) continue;
+        if (end->process == &process) its |= SideOf(*end);
+        if (end->process == &other) others |= SideOf(*end);
+      }
+      return (its & ~others) == 0;
+    });
   }
 
   // Whether two children were forked for the same work: by the same line. Where that cannot be

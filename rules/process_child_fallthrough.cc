@@ -354,7 +354,7 @@ class ProcessChildFallthrough : public Rule {
         "child now both accept on fd ",
         listener->number, child.closed ? ", which the child has closed" : "");
     finding.fix = "end the child's branch with exit or _exit, after it has served its connection";
-    finding.subjects = {listener->object()->id};
+    finding.subjects = {listener->object()->id, SubjectOf(*child.process)};
     if (child.closed) AddSubject(finding.subjects, child.closed);
     AddSteps(finding.story,
              {StepAt(absl::StrCat("fork made ", Named(*child.process), " for the connection"),
@@ -438,7 +438,7 @@ class ProcessChildFallthrough : public Rule {
     finding.message =
         absl::StrCat(name, " did not end after its branch and went on in its parent's ", where);
     finding.fix = "end the child's branch with exit or _exit, so that only the parent goes on";
-    finding.subjects = {(uint64_t{1} << 63) | child.process->id};
+    finding.subjects = {SubjectOf(*child.process)};
     AddSteps(finding.story, {StepAt(absl::StrCat("fork made ", name), child.fork)});
     return finding;
   }

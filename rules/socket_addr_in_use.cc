@@ -33,13 +33,16 @@ class SocketAddrInUse : public Rule {
     if (act.descriptor == nullptr) return;
     auto object = act.descriptor->object();
     int port = PortOf(act.Blob(BlobTag::kPeer));
-    if (port == 0) return;
     if (!act.failed()) {
       // A search that has found another port, or the same one later.
-      std::erase_if(refused_, [&](const Refused& each) { return each.process == act.process; });
-      bound_.push_back({port, object, act.process, act.site()});
+      if (port != 0)
+        std::erase_if(refused_, [&](const Refused& each) { return each.process == act.process; });
+      // The kernel may have chosen it.
+      if (int given = PortOf(act.Blob(BlobTag::kLocal)))
+        bound_.push_back({given, object, act.process, act.site()});
       return;
     }
+    if (port == 0) return;
     if (act.err != EADDRINUSE || object->socket.reuse_address) return;
     if (object->socket.type != SOCK_STREAM) return;
     for (Refused& each : refused_) {

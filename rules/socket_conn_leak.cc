@@ -58,6 +58,13 @@ class SocketConnLeak : public Rule {
     }
   }
 
+  // An acceptor that nobody will wake from its accept any more: it began before the child's end.
+  void DidDeadlock(const Deadlock& deadlock) override {
+    for (const Wait& wait : deadlock.waits) {
+      if (wait.act->op == Op::kAccept) DidEnter(*wait.act);
+    }
+  }
+
   void WillClose(const std::shared_ptr<Descriptor>& descriptor, Death how,
                  const Act& act) override {
     if (auto it = handed_.find(descriptor->id); it != handed_.end()) {

@@ -16,7 +16,8 @@ namespace {
 class SocketListenerInChild : public Rule {
  public:
   bool Watches(Op op) const override {
-    return op == Op::kRead || op == Op::kWrite || op == Op::kStreamRead || op == Op::kStreamWrite;
+    return op == Op::kRead || op == Op::kWrite || op == Op::kStreamRead || op == Op::kStreamWrite ||
+           op == Op::kTransfer;
   }
 
   // A child that inherits an accepted connection and the socket that accepted it.
@@ -41,9 +42,12 @@ class SocketListenerInChild : public Rule {
     if (children_.empty() || act.descriptor == nullptr) return;
     auto it = children_.find(act.process);
     if (it == children_.end()) return;
+    const auto to = act.op == Op::kTransfer ? act.process->Find(static_cast<int>(act.a)) : nullptr;
     for (size_t i = 0; i < it->second.size(); ++i) {
       const Serving serving = it->second[i];
-      if (serving.connection->object() != act.descriptor->object()) continue;
+      const auto& connection = serving.connection->object();
+      if (connection != act.descriptor->object() && (to == nullptr || connection != to->object()))
+        continue;
       it->second.erase(it->second.begin() + static_cast<ptrdiff_t>(i));
       handed_on_.insert({act.process, serving.connection->object()->id});
       if (serving.listener->alive()) suspects_.push_back({serving, act.process, act.site()});

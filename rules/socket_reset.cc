@@ -119,7 +119,7 @@ class SocketReset : public Rule {
   std::deque<uint64_t> read_out_;
 };
 
-REGISTER_RULE(SocketReset, "socket-reset", Severity::kWarning, {});
+REGISTER_RULE(SocketReset, "socket-reset", Severity::kWarning, {"fd-double-close"});
 
 }  // namespace
 }  // namespace ipctrace

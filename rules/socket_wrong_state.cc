@@ -31,7 +31,9 @@ class SocketWrongState : public Rule {
     switch (op) {
       case Op::kRead:
       case Op::kWrite:
+      case Op::kStreamRead:
       case Op::kStreamWrite:
+      case Op::kStreamClose:
       case Op::kAccept:
       case Op::kConnect:
       case Op::kBind:
@@ -54,22 +56,11 @@ class SocketWrongState : public Rule {
     if (!Connects(socket) || object.outside) return;
     switch (act.op) {
       case Op::kRead:
-        if (socket.state == SocketState::kListening) {
-          Wrong(act, "reads from a listening socket, which carries no data",
-                "read from the descriptor that accept returns, not from the one it was given");
-        }
+        if (socket.state == SocketState::kListening) ReadListener(act);
         return;
       case Op::kWrite:
         // It may die here of SIGPIPE, so it is judged at entry.
-        if (socket.state == SocketState::kListening) {
-          Wrong(act, "writes to a listening socket, which carries no data",
-                "write to the descriptor that accept returns, not to the one it was given");
-        } else if (socket.shut_write) {
-          WroteAfterShutdown(act);
-        } else if (socket.state == SocketState::kNew || socket.state == SocketState::kBound) {
-          Wrong(act, "writes to a socket that is not connected",
-                "call connect first, and check that it returned 0");
-        }
+        Wrote(act, socket);
         return;
       case Op::kConnect:
         if (socket.state == SocketState::kConnected)
@@ -95,6 +86,9 @@ class SocketWrongState : public Rule {
     }
     if (!act.failed() || !Connects(socket)) return;
     switch (act.op) {
+      case Op::kStreamRead:
+        if (act.err == ENOTCONN && socket.state == SocketState::kListening) ReadListener(act);
+        [[fallthrough]];
       case Op::kRead:
         if ((act.err == ENOTCONN || act.err == EINVAL) && fresh) {
           Wrong(act, "reads from a socket that is not connected",
@@ -105,10 +99,12 @@ class SocketWrongState : public Rule {
         return;
       case Op::kWrite:
       case Op::kStreamWrite:
-        if (socket.state == SocketState::kFailed && (act.err == EPIPE || act.err == ENOTCONN)) {
+      case Op::kStreamClose:
+        if (act.err != EPIPE && act.err != ENOTCONN) return;
+        if (socket.state == SocketState::kFailed) {
           AfterFailedConnect(act, object);
-        } else if (act.op == Op::kStreamWrite && act.err == EPIPE && socket.shut_write) {
-          WroteAfterShutdown(act);
+        } else if (act.op != Op::kWrite) {
+          Wrote(act, socket);
         }
         return;
       case Op::kAccept:
@@ -157,15 +153,31 @@ class SocketWrongState : public Rule {
         if (act->op != Op::kStreamWrite && act->op != Op::kStreamClose) continue;
         if (act->descriptor == nullptr) continue;
         const Object& object = *act->descriptor->object();
-        if (object.kind == ObjectKind::kSocket && Connects(object.socket) &&
-            object.socket.shut_write) {
-          WroteAfterShutdown(*act);
-        }
+        if (object.kind == ObjectKind::kSocket && Connects(object.socket) && !object.outside)
+          Wrote(*act, object.socket);
       }
     }
   }
 
  private:
+  void ReadListener(const Act& act) {
+    Wrong(act, "reads from a listening socket, which carries no data",
+          "read from the descriptor that accept returns, not from the one it was given");
+  }
+
+  // A write reaches the socket, or is about to.
+  void Wrote(const Act& act, const SocketInfo& socket) {
+    if (socket.state == SocketState::kListening) {
+      Wrong(act, "writes to a listening socket, which carries no data",
+            "write to the descriptor that accept returns, not to the one it was given");
+    } else if (socket.shut_write) {
+      WroteAfterShutdown(act);
+    } else if (socket.state == SocketState::kNew || socket.state == SocketState::kBound) {
+      Wrong(act, "writes to a socket that is not connected",
+            "call connect first, and check that it returned 0");
+    }
+  }
+
   void Connected(const Act& act, const Object& object) {
     bool again = connected_before_.erase({act.thread->id, act.seq}) > 0;
     if (act.err == EINPROGRESS || act.err == EALREADY || act.err == EINTR || act.err == EAGAIN) {

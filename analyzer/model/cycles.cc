@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "analyzer/model/story.h"
@@ -170,13 +171,18 @@ bool IsUseless(const Graph& graph, const Wait& wait, const Descriptor& copy) {
   }
   const Queue& queue = object->IsPipe() ? object->queue : object->socket.incoming;
   wrote_at_all |= wrote || queue.written > 0;
+  const bool waits_for_end = absl::c_any_of(holder.threads, [&](const Thread* thread) {
+    return thread->current() != nullptr && WaitsForAnEnd(*thread->current());
+  });
   bool only_waits = true, reads_it_too = false, does_else = false, writes = false;
   for (const Thread* thread : holder.threads) {
     if (thread == wait.thread) continue;
     const Act* act = thread->current();
     if (act != nullptr && WaitsForAnEnd(*act)) continue;
-    // At a lock: an idle worker, or one that waits for the reader to say that it is done.
-    if (act == nullptr && wrote_at_all && (!wrote || &holder == reader)) continue;
+    // At a lock: an idle worker beside one that waits for an end, or beside other writers; or one
+    // that waits for the reader to say that it is done.
+    if (act == nullptr && (waits_for_end || (wrote_at_all && (!wrote || &holder == reader))))
+      continue;
     only_waits = false;
     if (Reads(graph, thread, object)) {
       reads_it_too = true;
@@ -188,7 +194,7 @@ bool IsUseless(const Graph& graph, const Wait& wait, const Descriptor& copy) {
   if (HasUnwrittenOutput(copy) && !only_waits) return false;
   if (&holder == reader) {
     if (does_else) return false;
-    if (!object->IsPipe()) return !copy.usage.Used();
+    if (!object->IsPipe()) return !copy.usage.Used() || (only_waits && holder.threads.size() > 1);
     // Alone with its pipe, or it never wrote: else it passes tokens.
     if (is_passed_round) return false;
     if (!others_hold) return true;

@@ -33,7 +33,10 @@ LateVerdict JudgeLate(const Descriptor& closed, const LateSuspects::SamePlace& s
   auto same = [&](const Site& a, const Site& b) {
     return a.stack == b.stack || (a.stack != 0 && b.stack != 0 && same_place(a.stack, b.stack));
   };
-  if (same(before->born, closed.born)) return verdict;
+  // What one line opens, again and again, as a server its connections, one line may also close too
+  // early, again and again.
+  const bool of_one_line = same(before->born, closed.born);
+  if (of_one_line && same(before->died, closed.died)) return verdict;
   // Opened and closed without a use between, though it was used afterwards: not by one's own will.
   // But an end that a child got is closed unused by right.
   bool unused = !closed.usage.Used() && closed.usage.write_bytes == 0 && closed.usage.passed == 0 &&
@@ -51,7 +54,10 @@ LateVerdict JudgeLate(const Descriptor& closed, const LateSuspects::SamePlace& s
                                first.site.tid == closed.born.tid &&
                                (before->born.tid == closed.died.tid ||
                                 (before->usage.last && before->usage.last->tid == closed.died.tid));
-  if (closer_knew_the_other || (!is_close(first) && (unused || owner_closes_later))) {
+  const bool is_stale =
+      of_one_line ? !is_close(first) && unused && owner_closes_later
+                  : closer_knew_the_other || (!is_close(first) && (unused || owner_closes_later));
+  if (is_stale) {
     verdict.kind = LateKind::kStaleClose;
   }
   return verdict;

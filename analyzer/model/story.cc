@@ -283,6 +283,15 @@ void AddSubject(std::vector<uint64_t>& subjects, uint64_t id) {
   if (std::find(subjects.begin(), subjects.end(), id) == subjects.end()) subjects.push_back(id);
 }
 
+uint64_t SubjectOf(const Process& process) { return uint64_t{1} << 63 | process.id; }
+
+void AddLineage(std::vector<uint64_t>& subjects, const Process& process) {
+  for (const Process* each = &process; each != nullptr; each = each->parent) {
+    AddSubject(subjects, SubjectOf(*each));
+    if (each->execed) break;
+  }
+}
+
 bool IsInstalled(const Process& process, Nanos when) {
   const std::string& image = process.ImageAt(when);
   for (const char* folder :

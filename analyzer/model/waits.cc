@@ -205,8 +205,10 @@ bool AddChildren(const Act& act, int64_t pid, Blocked& blocked) {
 
 // The call that a child of system() or pclose() runs for.
 bool AddSpawned(const Act& act, Blocked& blocked) {
+  const auto stream = act.process->streams.find(act.op == Op::kPclose ? act.a : 0);
+  const int32_t its_own = stream != act.process->streams.end() ? stream->second->child : 0;
   for (const Process* child : act.process->children) {
-    if (!child->alive() || child->reaped) continue;
+    if (!child->alive() || child->reaped || (its_own != 0 && child->pid != its_own)) continue;
     if (act.op == Op::kSystem && child->born.time < act.enter) continue;
     blocked.causes.push_back({Goal::kEnd, nullptr, child, nullptr});
   }
@@ -432,6 +434,26 @@ bool OpensAreCrossed(const std::vector<Blocked>& suspects) {
   return false;
 }
 
+// By a thread of its own process or, where it is alone there, by any of the others.
+Wait ParkedWait(const Thread& thread, const std::vector<const Thread*>& deadlocked, Nanos since) {
+  auto act = std::make_shared<Act>();
+  act->enter = since;
+  act->stack = thread.parked_stack;
+  act->process = thread.process;
+  act->thread = const_cast<Thread*>(&thread);
+  Wait wait;
+  wait.thread = &thread;
+  wait.act = act.get();
+  wait.own_act = std::move(act);
+  wait.goal = Goal::kWakeUp;
+  for (const Thread* other : deadlocked) {
+    bool could = (other->process == thread.process) == (thread.process->threads.size() > 1);
+    if (could && !absl::c_linear_search(wait.holders, other->process))
+      wait.holders.push_back(other->process);
+  }
+  return wait;
+}
+
 }  // namespace
 
 bool ReadsOn(const Act& act) {
@@ -527,30 +549,6 @@ std::vector<const Thread*> FindDeadlocked(const Model& model, Nanos now,
             [](const Thread* a, const Thread* b) { return a->id < b->id; });
   return left;
 }
-
-namespace {
-
-// By a thread of its own process or, where it is alone there, by any of the others.
-Wait ParkedWait(const Thread& thread, const std::vector<const Thread*>& deadlocked, Nanos since) {
-  auto act = std::make_shared<Act>();
-  act->enter = since;
-  act->stack = thread.parked_stack;
-  act->process = thread.process;
-  act->thread = const_cast<Thread*>(&thread);
-  Wait wait;
-  wait.thread = &thread;
-  wait.act = act.get();
-  wait.own_act = std::move(act);
-  wait.goal = Goal::kWakeUp;
-  for (const Thread* other : deadlocked) {
-    bool could = (other->process == thread.process) == (thread.process->threads.size() > 1);
-    if (could && !absl::c_linear_search(wait.holders, other->process))
-      wait.holders.push_back(other->process);
-  }
-  return wait;
-}
-
-}  // namespace
 
 Deadlock DeadlockOf(const Model& model, const std::vector<uint32_t>& threads) {
   Deadlock deadlock;
