@@ -4,9 +4,11 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <iterator>
 
 #include "absl/algorithm/container.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "analyzer/model/story.h"
 #include "analyzer/model/waits.h"
@@ -224,6 +226,42 @@ bool LacksEof(const Graph& graph, const Wait& wait) {
   });
 }
 
+// Adds the processes whose ends `process` waits for, and those that these in turn wait for.
+void AddAwaited(const Graph& graph, const Process& process,
+                absl::flat_hash_set<const Process*>& awaited) {
+  for (const Thread* thread : process.threads) {
+    for (const Wait* wait : graph.WaitsOf(thread)) {
+      if (!WaitsForAnEnd(*wait->act) || wait->joins != nullptr) continue;
+      for (const Process* each : wait->holders) {
+        if (awaited.insert(each).second) AddAwaited(graph, *each, awaited);
+      }
+    }
+  }
+}
+
+// The waits for an end-of-file that cannot come. A holder that waits for the end of another such
+// reader, and not of this one, may yet write or close when that one goes on: then this one's wait
+// follows from the other's.
+std::vector<Wait> WaitsWithoutEof(const Graph& graph, const std::vector<Wait>& waits) {
+  std::vector<Wait> lacking;
+  absl::c_copy_if(waits, std::back_inserter(lacking),
+                  [&](const Wait& wait) { return LacksEof(graph, wait); });
+  auto follows = [&](const Wait& wait) {
+    return absl::c_any_of(wait.copies, [&](const auto& copy) {
+      absl::flat_hash_set<const Process*> awaited;
+      AddAwaited(graph, *copy->process, awaited);
+      return !awaited.contains(wait.thread->process) &&
+             absl::c_any_of(lacking, [&](const Wait& other) {
+               return other.object != wait.object && awaited.contains(other.thread->process);
+             });
+    });
+  };
+  std::vector<Wait> first;
+  absl::c_copy_if(lacking, std::back_inserter(first),
+                  [&](const Wait& wait) { return !follows(wait); });
+  return first.empty() ? lacking : first;
+}
+
 // Whether a reader of the full pipe is itself stuck before another full one.
 bool ReaderIsStuckToo(const Graph& graph, const Wait& wait) {
   for (const auto& copy : wait.copies) {
@@ -373,9 +411,7 @@ std::vector<Cycle> CyclesOf(const Deadlock& deadlock) {
       seen.push_back(wait.object.get());
       cycles.push_back({kind, waits, wait});
     };
-    for (const Wait& wait : waits) {
-      if (LacksEof(graph, wait)) add(CycleKind::kNoEof, wait);
-    }
+    for (const Wait& wait : WaitsWithoutEof(graph, waits)) add(CycleKind::kNoEof, wait);
     for (const Wait& wait : waits) {
       if (BlocksOnFullPipe(graph, wait)) add(CycleKind::kFullPipe, wait);
     }
