@@ -85,7 +85,7 @@ def compare(suite, test, again):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--ipctrace", default=os.path.join(TOP, "bazel-bin/ipctrace"))
+    parser.add_argument("--ipctrace", default=os.path.join(TOP, "bazel-bin/analyzer/ipctrace"))
     parser.add_argument("--python", default="/usr/bin/python3")
     parser.add_argument("--again", type=int, default=3)
     parser.add_argument("--timeout", type=float, default=1200, help="seconds for one module's tests, one way")
