@@ -56,6 +56,7 @@ class PipeWrongEnd : public Rule {
     if (reads ? end.readable() : end.writable()) return;
     // A program that was started with the wrong end cannot help it: whoever put it there can.
     Site site = act.site();
+    const Descriptor* given = nullptr;  // what it put there
     bool foreign = IsInstalled(*act.process, act.enter);
     for (const Descriptor* each = descriptor.get();
          each != nullptr && (descriptor->survived_exec || foreign); each = each->from.get()) {
@@ -63,6 +64,7 @@ class PipeWrongEnd : public Rule {
       if (each->born.stack != 0 &&
           (process == nullptr || !IsInstalled(*process, each->born.time))) {
         site = each->born;
+        given = each;
         break;
       }
     }
@@ -81,7 +83,7 @@ class PipeWrongEnd : public Rule {
         Named(*act.process), reads ? " reads from fd " : " writes to fd ", descriptor->number,
         ", which is the ", EndWord(end), end.object->path.empty() ? " of a pipe (" : " of a FIFO (",
         CallName(act.call), " fails)");
-    finding.fix = Fix(act, *descriptor, reads, other);
+    finding.fix = Fix(act, *descriptor, given, reads, other);
     finding.site = site;
     finding.cause_stack = cause;
     finding.story = LifeOf(model(), descriptor);
@@ -92,15 +94,21 @@ class PipeWrongEnd : public Rule {
     Report(std::move(finding));
   }
 
-  // By how the end was made: `other` is the one that would do, where the process has it.
-  static std::string Fix(const Act& act, const Descriptor& descriptor, bool reads,
-                         const std::string& other) {
+  // By how the end was made. `given`: by whom started the program, if not null. `other` is the one
+  // that would do, where the process has it.
+  static std::string Fix(const Act& act, const Descriptor& descriptor, const Descriptor* given,
+                         bool reads, const std::string& other) {
     const std::string wanted = reads ? "reading" : "writing";
     switch (OpOf(OriginOf(descriptor).born.call)) {
       case Op::kPipe: {
         const std::string role =
             absl::StrCat("the end for ", wanted, reads ? " from" : " to", " is index ",
                          reads ? 0 : 1, " of what pipe() filled");
+        if (given != nullptr && given->birth != Birth::kDuplicated) {
+          return absl::StrCat("Give ", InWhom(*act.process),
+                              " the other end of the pipe in place of ", FdName(*given), ": ",
+                              role);
+        }
         if (descriptor.survived_exec) {
           return absl::StrCat("Put the other end of the pipe at fd ", descriptor.number,
                               " (dup2) before exec: ", role);
