@@ -98,11 +98,13 @@ class PipeFullDeadlock : public Rule {
                                   " while the writer writes: nothing that it sleeps for (a lock, a "
                                   "semaphore) may wait until all is written");
     } else {
+      const std::string call = excuse != nullptr ? CallName(excuse->act->call) : "wait";
       const std::string kept = KeptEnd(*cycle.at.object, reader);
-      finding->fix =
-          absl::StrCat("Read ", number, " to its end in ", InWhom(reader), " before it calls ",
-                       excuse != nullptr ? CallName(excuse->act->call) : "wait",
-                       kept.empty() ? "" : absl::StrCat("; close ", kept, " there first"));
+      finding->fix = kept.empty()
+                         ? absl::StrCat("Read ", number, " to its end in ", InWhom(reader),
+                                        " before it calls ", call)
+                         : absl::StrCat("In ", InWhom(reader), ", close ", kept, ", and then read ",
+                                        number, " to its end before it calls ", call);
     }
   }
 
