@@ -193,11 +193,27 @@ class FdExecLeak : public Rule {
         absl::StrCat(Enumerate(names), leaked.size() > 1 ? " were" : " was", " still open when ",
                      first.program, "[", process.pid, "] was started by exec, which never used ",
                      leaked.size() > 1 ? "them" : "it", ", ", harm);
-    finding.fix = absl::StrCat("Open ", Enumerate(numbers),
-                               " with O_CLOEXEC (pipe2, SOCK_CLOEXEC, \"e\" for fopen), or close ",
-                               leaked.size() > 1 ? "them" : "it", " in the child before exec");
     // In a child: the fork; in the process that opened it: the exec.
     bool inherited = descriptor.birth == Birth::kInherited && process.born.stack != 0;
+    const std::string it = leaked.size() > 1 ? "them" : "it";
+    std::string or_else =
+        absl::StrCat("close ", it, inherited ? " in the child" : "", " before exec");
+    // No code of the user's runs between these and the program.
+    switch (inherited ? OpOf(process.born.call) : Op::kNone) {
+      case Op::kSystem:
+      case Op::kPopen:
+        or_else = absl::StrCat("set FD_CLOEXEC with fcntl(fd, F_SETFD, FD_CLOEXEC): ",
+                               CallName(process.born.call), " leaves no other place to close ", it);
+        break;
+      case Op::kSpawn:
+        or_else = absl::StrCat("close ", it, " with posix_spawn_file_actions_addclose");
+        break;
+      default:
+        break;
+    }
+    finding.fix =
+        absl::StrCat("Open ", Enumerate(numbers),
+                     " with O_CLOEXEC (pipe2, SOCK_CLOEXEC, \"e\" for fopen), or ", or_else);
     finding.site = inherited ? process.born : first.exec;
     finding.cause_stack = OriginOf(descriptor).born.stack;
     for (const Candidate* each : leaked) {

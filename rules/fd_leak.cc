@@ -211,7 +211,7 @@ class FdLeak : public Rule {
 
   void Tell(const Process& process, const std::vector<const Unit*>& pile) {
     const Descriptor& first = *pile[0]->ends[0];
-    std::string call = CallName(first.born.call);
+    std::string call = OpenerOf(first);
     Finding finding;
     finding.message = absl::StrCat(
         Named(process), " left ", pile.size(), " descriptors open that ", call,
@@ -220,12 +220,8 @@ class FdLeak : public Rule {
                        : first.object()->IsPipe()
                            ? absl::StrCat("the ", EndWord(*first.description))
                            : std::string("it");
-    bool stream = first.stream.lock() != nullptr;
-    finding.fix = absl::StrCat(OpOf(first.born.call) == Op::kPopen     ? "Call pclose"
-                               : OpOf(first.born.call) == Op::kDirOpen ? "Call closedir"
-                               : stream                                ? "Call fclose"
-                                        : absl::StrCat("Close ", what),
-                               " each time round, on every way out, before the next ", call);
+    finding.fix = absl::StrCat(HowToLetGo(first, what),
+                               " each time round, on every way out, before the next one is opened");
     finding.site = first.born;
     Nanos begin = pile.front()->born;
     for (size_t i = 0; i < pile.size(); ++i) {
@@ -240,6 +236,23 @@ class FdLeak : public Rule {
     finding.picture = Chart(pile, begin);
     Severity level = IsInstalled(process, process.ended_at) ? Severity::kNote : severity();
     verdicts_.push_back({level, process.end != EndKind::kExited, std::move(finding)});
+  }
+
+  // libstdc++ opens its file streams by fopen64: they are not told from those of a program that
+  // was compiled for large files.
+  static bool MayBeCppStream(const Descriptor& first) { return first.born.call == Call::fopen64; }
+
+  static std::string OpenerOf(const Descriptor& first) {
+    return absl::StrCat(CallName(first.born.call),
+                        MayBeCppStream(first) ? " (or a C++ file stream)" : "");
+  }
+
+  static std::string HowToLetGo(const Descriptor& first, const std::string& what) {
+    if (OpOf(first.born.call) == Op::kPopen) return "Call pclose";
+    if (OpOf(first.born.call) == Op::kDirOpen) return "Call closedir";
+    if (first.stream.lock() == nullptr) return absl::StrCat("Close ", what);
+    return MayBeCppStream(first) ? "Call fclose (a C++ stream: close(), or let it be destroyed)"
+                                 : "Call fclose";
   }
 
   // How many were open, over time.
@@ -280,9 +293,11 @@ class FdLeak : public Rule {
     if (process.end != EndKind::kExited || !IsMentioned(*first.object())) return;
     if (process.execed || first.close_on_exec || IsInstalled(process, process.ended_at)) return;
     if (first.birth != Birth::kOpened) return;
+    // Nobody closes stdin, stdout and stderr, whatever was put there.
+    if (first.number <= 2) return;
     Finding finding;
     finding.message = absl::StrCat(Named(process), " ended with ", FdAndEnd(first), ", still open");
-    finding.fix = absl::StrCat(first.stream.lock() != nullptr ? "Call fclose" : "Close it",
+    finding.fix = absl::StrCat(HowToLetGo(first, "it"),
                                " when it is done with; the end of the process closed it");
     finding.site = first.born;
     finding.story = {BirthStep(model(), first)};

@@ -99,8 +99,7 @@ class FdNotOpen : public Rule {
     finding.site = act.site();
     AddLineage(finding.subjects, process);
     AddSteps(finding.story,
-             {StepAt(absl::StrCat(CallOf(process, act.call, absl::StrCat("(", fd, ")")),
-                                  ", which failed with EBADF"),
+             {StepAt(absl::StrCat(CallOf(process, act.call, fd), ", which failed with EBADF"),
                      act.site())});
     Report(std::move(finding));
   }

@@ -34,9 +34,9 @@ class FdUseAfterClose : public Rule {
     const Process& process = *closed->process;
     const LateCall& use = calls.front();
     Finding finding;
-    finding.message = absl::StrCat(
-        CallOf(process, use.site.call, absl::StrCat("(", closed->number, ")")), " after fd ",
-        closed->number, " was closed (", CallName(closed->died.call), "): EBADF");
+    finding.message =
+        absl::StrCat(Deed(*closed, use), " after fd ", closed->number, " was closed (",
+                     CallName(closed->died.call), "): ", TellsOfEach(use) ? "POLLNVAL" : "EBADF");
     finding.fix = absl::StrCat("Close fd ", closed->number, " in ", InWhom(process),
                                use.site.tid != closed->died.tid
                                    ? " only when the other thread is done with it"
@@ -47,14 +47,28 @@ class FdUseAfterClose : public Rule {
     for (const LateCall& call : calls) {
       if (call.op != Op::kClose) ++uses;
       AddSteps(finding.story,
-               {StepAt(absl::StrCat(
-                           CallOf(process, call.site.call, absl::StrCat("(", closed->number, ")")),
-                           ", which failed: fd ", closed->number, " is closed"),
+               {StepAt(absl::StrCat(Deed(*closed, call),
+                                    TellsOfEach(call) ? ", which answered POLLNVAL: fd "
+                                                      : ", which failed: fd ",
+                                    closed->number, " is closed"),
                        call.site)});
     }
     finding.count = uses;
     finding.subjects = {closed->id};
     Report(std::move(finding));
+  }
+
+  // poll does not fail for a number that is not open: it says so in the number's own entry.
+  static bool TellsOfEach(const LateCall& call) {
+    return call.op == Op::kPoll && call.site.call != Call::select &&
+           call.site.call != Call::pselect;
+  }
+
+  // "main[12] called write(4)", "main[12] watched fd 4 with poll".
+  static std::string Deed(const Descriptor& closed, const LateCall& call) {
+    if (call.op != Op::kPoll) return CallOf(*closed.process, call.site.call, closed.number);
+    return absl::StrCat(Named(*closed.process), " watched fd ", closed.number, " with ",
+                        CallName(call.site.call));
   }
 
   // Nothing fails where the kernel has given the number out again: the call then works on what

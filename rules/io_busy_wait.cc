@@ -4,6 +4,11 @@
 // between it is only slow. Whoever waits in a way that is not seen here takes his time over it.
 #include <errno.h>
 
+#include <algorithm>
+#include <memory>
+#include <utility>
+#include <vector>
+
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "analyzer/model/model.h"
@@ -43,11 +48,19 @@ class IoBusyWait : public Rule {
       case Op::kEpollWait:
       case Op::kPause:
         // Asking without waiting is no better than trying.
-        if (act.op == Op::kPause || act.b != 0) tries_.erase(act.thread->id);
+        if (act.op != Op::kPause && act.b == 0) return;
+        if (auto it = tries_.find(act.thread->id); it != tries_.end()) {
+          for (auto& [descriptor, tries] : it->second) Finish(tries);
+          tries_.erase(it);
+        }
         return;
       case Op::kSleep:
         if (auto it = tries_.find(act.thread->id); it != tries_.end()) {
-          for (auto& [descriptor, tries] : it->second) tries.slept = true;
+          for (auto& [descriptor, tries] : it->second) {
+            // Until then it had not slept, and is told so.
+            if (tries.busy != nullptr && !tries.slept) Finish(tries);
+            tries.slept = true;
+          }
         }
         return;
       default:
@@ -55,35 +68,56 @@ class IoBusyWait : public Rule {
     }
     if (act.descriptor == nullptr) return;
     if (!again) {
-      auto it = tries_.find(act.thread->id);
-      if (it != tries_.end()) it->second.erase(act.descriptor->id);
+      auto thread = tries_.find(act.thread->id);
+      if (thread == tries_.end()) return;
+      auto it = thread->second.find(act.descriptor->id);
+      if (it == thread->second.end()) return;
+      Finish(it->second);
+      thread->second.erase(it);
       return;
     }
     Tries& tries = tries_[act.thread->id][act.descriptor->id];
-    if (tries.count == 0 || tries.call != act.call)
-      tries = {0, act.call, act.enter, act.site(), false};
-    if (++tries.count < kMany) return;
-    Nanos took = act.leave - tries.since;
-    if (tries.count == kMany && (tries.slept || took < kMany * kBusy)) Report(act, tries, took);
+    if (tries.count == 0 || tries.call != act.call) {
+      Finish(tries);
+      tries = {};
+      tries.call = act.call;
+      tries.since = act.enter;
+      tries.first = act.site();
+    }
+    tries.last = act.leave;
+    if (++tries.count == kMany &&
+        (tries.slept || tries.last - tries.since < Nanos{kMany} * kBusy)) {
+      tries.busy = std::make_unique<Finding>(Begin(act, tries));
+    }
+  }
+
+  void DidFinish() override {
+    std::vector<Tries*> left;
+    for (auto& [thread, of_thread] : tries_) {
+      for (auto& [descriptor, tries] : of_thread) left.push_back(&tries);
+    }
+    std::sort(left.begin(), left.end(),
+              [](const Tries* a, const Tries* b) { return a->since < b->since; });
+    for (Tries* tries : left) Finish(*tries);
   }
 
  private:
   struct Tries {
     int64_t count = 0;
     Call call = Call::fact_none;
-    Nanos since = 0;
+    Nanos since = 0, last = 0;
     Site first;
     bool slept = false;
+    // What is said when the last has been made: how often, and for how long. Null: they are few.
+    std::unique_ptr<Finding> busy;
   };
 
-  void Report(const Act& act, const Tries& tries, Nanos took) {
-    if (CountRepetition(act.stack)) return;
+  // All that is known when they are found to be too many.
+  Finding Begin(const Act& act, const Tries& tries) {
     Finding finding;
     finding.site = act.site();
-    finding.message = absl::StrCat(
-        Named(*act.process), " called ", NameOf(act.call), " on fd ", act.fd, " ", tries.count,
-        " times in a row in ", Duration(took), " only to get EAGAIN",
-        tries.slept ? ", with sleeps between" : ": it keeps a processor busy with waiting");
+    finding.message =
+        absl::StrCat(Named(*act.process), " called ", CallName(act.call), " on fd ", act.fd);
     finding.fix =
         absl::StrCat("wait with poll (",
                      act.op == Op::kWrite || act.op == Op::kStreamWrite ? "POLLOUT" : "POLLIN",
@@ -92,9 +126,23 @@ class IoBusyWait : public Rule {
     AddSteps(finding.story, LifeOf(model(), act.descriptor));
     AddSteps(finding.story,
              {StepAt(absl::StrCat(CallOf(act), " and got EAGAIN for the first time"), tries.first),
-              StepAt(absl::StrCat(CallOf(act), " and got EAGAIN for the ", tries.count, "th time"),
-                     act.site())});
-    Rule::Report(tries.slept ? Severity::kNote : Severity::kWarning, std::move(finding));
+              StepAt(CallOf(act), act.site())});
+    return finding;
+  }
+
+  // The tries are over: the call worked, was given up, or waits now.
+  void Finish(Tries& tries) {
+    std::unique_ptr<Finding> finding = std::move(tries.busy);
+    if (finding == nullptr || CountRepetition(finding->site.stack)) return;
+    absl::StrAppend(
+        &finding->message, " ", tries.count, " times in a row in ",
+        Duration(tries.last - tries.since), " only to get EAGAIN",
+        tries.slept ? ", with sleeps between" : ": it keeps a processor busy with waiting");
+    Step& last = finding->story.back();
+    absl::StrAppend(&last.message, " and got EAGAIN for the last time, after ", tries.count - 1,
+                    " others");
+    last.site.time = tries.last;
+    Report(tries.slept ? Severity::kNote : Severity::kWarning, std::move(*finding));
   }
 
   absl::flat_hash_map<uint32_t, absl::flat_hash_map<uint64_t, Tries>>

@@ -257,7 +257,7 @@ class IoEintr : public Rule {
 
   void Judge(const Broken& broken) {
     if (!LeftBehind(broken)) return;
-    const char* call = NameOf(broken.site.call);
+    const std::string call = CallName(broken.site.call);
     std::string signal = "a signal";
     if (const char* name = broken.signal != 0 ? sigabbrev_np(broken.signal) : nullptr)
       signal = absl::StrCat("SIG", name);

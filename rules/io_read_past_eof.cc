@@ -95,12 +95,12 @@ class IoReadPastEof : public Rule {
   Finding Past(const Act& act, const End& end) {
     Finding finding;
     finding.site = act.site();
-    finding.message = absl::StrCat(Named(*act.process), " goes on with ", NameOf(act.call),
+    finding.message = absl::StrCat(Named(*act.process), " goes on with ", CallName(act.call),
                                    " on fd ", act.fd, ", ", Describe(*act.descriptor->description),
                                    ", after end-of-file: it has returned nothing ", end.reads,
                                    " times in a row, and always will");
     finding.fix = absl::StrCat(
-        "leave the loop where ", NameOf(act.call),
+        "leave the loop where ", CallName(act.call),
         act.op == Op::kRead ? " returns 0" : " reports end-of-file (EOF, NULL or 0 items)",
         ": that is end-of-file, not an empty message");
     finding.subjects = SubjectsOf(*act.descriptor);

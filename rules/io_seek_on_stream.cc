@@ -38,7 +38,7 @@ class IoSeekOnStream : public Rule {
                (object.path.empty() || object.made_here);
     Finding finding;
     finding.site = act.site();
-    finding.message = absl::StrCat(Named(*act.process), " called ", NameOf(act.call), " on fd ",
+    finding.message = absl::StrCat(Named(*act.process), " called ", CallName(act.call), " on fd ",
                                    act.fd, ", ", Describe(*descriptor.description),
                                    ": it has no position, and the call failed with ESPIPE");
     finding.fix =

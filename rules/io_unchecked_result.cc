@@ -15,8 +15,10 @@ namespace {
 class IoUncheckedResult : public Rule {
  public:
   bool Watches(Op op) const override {
-    return op == Op::kRead || op == Op::kWrite || op == Op::kReadAt || op == Op::kWriteAt;
+    return op == Op::kRead || op == Op::kWrite || op == Op::kReadAt || op == Op::kWriteAt ||
+           op == Op::kStreamRead;
   }
+  bool WatchesEntry(Op op) const override { return op != Op::kStreamRead; }
 
   // At entry: with so many bytes to move it may well die in the call.
   void DidEnter(const Act& act) override {
@@ -28,21 +30,23 @@ class IoUncheckedResult : public Rule {
     Finding finding;
     finding.site = act.site();
     finding.message = absl::StrCat(
-        Named(*act.process), " called ", NameOf(act.call), " on fd ", act.fd, " for -1 bytes",
+        Named(*act.process), " called ", CallName(act.call), " on fd ", act.fd, " for -1 bytes",
         it == failed_.end()
             ? std::string(": the result of a call that failed")
-            : absl::StrCat(": that is what ", NameOf(it->second.site.call), " on fd ",
-                           it->second.fd, " had returned when it failed with ",
-                           strerrorname_np(it->second.err)));
+            : absl::StrCat(": that is what ", CallName(it->second.site.call), " on fd ",
+                           it->second.fd, " had returned ",
+                           it->second.err == 0 ? "at end-of-file" : "when it failed with ",
+                           it->second.err == 0 ? "" : strerrorname_np(it->second.err)));
     finding.fix = absl::StrCat(
-        "look at the result of ", it == failed_.end() ? "the call" : NameOf(it->second.site.call),
+        "look at the result of ", it == failed_.end() ? "the call" : CallName(it->second.site.call),
         " before using it: leave the loop, or report the error, where it is -1");
     if (act.descriptor != nullptr) finding.subjects = SubjectsOf(*act.descriptor);
     if (it != failed_.end()) {
       AddSteps(finding.story,
-               {StepAt(absl::StrCat(CallOf(*act.process, it->second.site.call,
-                                           absl::StrCat("(", it->second.fd, ")")),
-                                    ", which failed with ", strerrorname_np(it->second.err)),
+               {StepAt(absl::StrCat(
+                           CallOf(*act.process, it->second.site.call, it->second.fd),
+                           it->second.err == 0 ? ", which met end-of-file" : ", which failed with ",
+                           it->second.err == 0 ? "" : strerrorname_np(it->second.err)),
                        it->second.site)});
     }
     AddSteps(finding.story,
@@ -51,7 +55,12 @@ class IoUncheckedResult : public Rule {
   }
 
   void DidLeave(const Act& act) override {
-    if (act.failed() && act.result == -1) {
+    if (act.op == Op::kStreamRead) {
+      // Of these only getline returns a number of bytes, and -1 at end-of-file, too.
+      bool counts =
+          act.call == Call::getline || act.call == Call::getdelim || act.call == Call::__getdelim;
+      if (counts && act.result == 0) failed_[act.thread->id] = {act.site(), act.fd, act.err};
+    } else if (act.failed() && act.result == -1) {
       failed_[act.thread->id] = {act.site(), act.fd, act.err};
     } else if (!failed_.empty()) {
       failed_.erase(act.thread->id);

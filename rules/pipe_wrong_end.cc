@@ -56,6 +56,7 @@ class PipeWrongEnd : public Rule {
     if (reads ? end.readable() : end.writable()) return;
     // A program that was started with the wrong end cannot help it: whoever put it there can.
     Site site = act.site();
+    const Descriptor* given = nullptr;  // what it put there
     bool foreign = IsInstalled(*act.process, act.enter);
     for (const Descriptor* each = descriptor.get();
          each != nullptr && (descriptor->survived_exec || foreign); each = each->from.get()) {
@@ -63,6 +64,7 @@ class PipeWrongEnd : public Rule {
       if (each->born.stack != 0 &&
           (process == nullptr || !IsInstalled(*process, each->born.time))) {
         site = each->born;
+        given = each;
         break;
       }
     }
@@ -79,16 +81,9 @@ class PipeWrongEnd : public Rule {
     Finding finding;
     finding.message = absl::StrCat(
         Named(*act.process), reads ? " reads from fd " : " writes to fd ", descriptor->number,
-        ", which is the ", EndWord(end), " of a pipe (", CallName(act.call), " fails)");
-    const char* role = reads ? "reading from is index 0" : "writing to is index 1";
-    finding.fix =
-        descriptor->survived_exec
-            ? absl::StrCat("Put the other end of the pipe at fd ", descriptor->number,
-                           " (dup2) before exec: the end for ", role, " of what pipe() filled")
-        : other.empty()
-            ? absl::StrCat("Use the other end of the pipe here (the end for ", role,
-                           " of what pipe() filled), and keep it open in ", InWhom(*act.process))
-            : absl::StrCat("Use ", other, " here: the end for ", role, " of what pipe() filled");
+        ", which is the ", EndWord(end), end.object->path.empty() ? " of a pipe (" : " of a FIFO (",
+        CallName(act.call), " fails)");
+    finding.fix = Fix(act, *descriptor, given, reads, other);
     finding.site = site;
     finding.cause_stack = cause;
     finding.story = LifeOf(model(), descriptor);
@@ -97,6 +92,49 @@ class PipeWrongEnd : public Rule {
                                     act.site())});
     finding.subjects = SubjectsOf(*descriptor);
     Report(std::move(finding));
+  }
+
+  // By how the end was made. `given`: by whom started the program, if not null. `other` is the one
+  // that would do, where the process has it.
+  static std::string Fix(const Act& act, const Descriptor& descriptor, const Descriptor* given,
+                         bool reads, const std::string& other) {
+    const std::string wanted = reads ? "reading" : "writing";
+    switch (OpOf(OriginOf(descriptor).born.call)) {
+      case Op::kPipe: {
+        const std::string role =
+            absl::StrCat("the end for ", wanted, reads ? " from" : " to", " is index ",
+                         reads ? 0 : 1, " of what pipe() filled");
+        if (given != nullptr && given->birth != Birth::kDuplicated) {
+          return absl::StrCat("Give ", InWhom(*act.process),
+                              " the other end of the pipe in place of ", FdName(*given), ": ",
+                              role);
+        }
+        if (descriptor.survived_exec) {
+          return absl::StrCat("Put the other end of the pipe at fd ", descriptor.number,
+                              " (dup2) before exec: ", role);
+        }
+        if (!other.empty()) return absl::StrCat("Use ", other, " here: ", role);
+        return absl::StrCat("Use the other end of the pipe here (", role, "), and keep it open in ",
+                            InWhom(*act.process));
+      }
+      case Op::kPopen:
+        return absl::StrCat("Call popen with \"", reads ? "r" : "w", "\" for ", wanted,
+                            reads ? " what the command prints" : " to the command",
+                            ": what it returns goes one way only");
+      case Op::kStreamOpen:
+      case Op::kOpen:
+        if (!other.empty() && !descriptor.survived_exec) {
+          return absl::StrCat("Use ", other, " here, which was opened for ", wanted);
+        }
+        return OpOf(OriginOf(descriptor).born.call) == Op::kOpen
+                   ? absl::StrCat("Open the FIFO with ", reads ? "O_RDONLY" : "O_WRONLY",
+                                  " where it is meant for ", wanted)
+                   : absl::StrCat("Open the FIFO with mode \"", reads ? "r" : "w",
+                                  "\" where it is meant for ", wanted);
+      default:
+        return other.empty() ? absl::StrCat("Use an end that is open for ", wanted)
+                             : absl::StrCat("Use ", other, " here, which is open for ", wanted);
+    }
   }
 };
 

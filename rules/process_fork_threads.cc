@@ -78,7 +78,7 @@ class ProcessForkThreads : public Rule {
     }
     if (act.op == Op::kThreadEnd || act.op == Op::kThreadJoin) return;
     if (act.op == Op::kMutexLock) return;  // only if it hangs
-    Unsafe(child, absl::StrCat("called ", NameOf(act.call)), act.site());
+    Unsafe(child, absl::StrCat("called ", CallName(act.call)), act.site());
   }
 
   void DidExec(const Process& process, const Act* act) override {
@@ -164,12 +164,12 @@ class ProcessForkThreads : public Rule {
     Finding finding = Start(child);
     finding.site = child.hang;
     finding.message =
-        absl::StrCat(Named(*child.process), " waits for a lock in ", NameOf(child.hang.call),
+        absl::StrCat(Named(*child.process), " waits for a lock in ", CallName(child.hang.call),
                      " that another thread held at fork: that thread does not exist in the child, "
                      "so nobody will "
                      "ever release it");
     AddSteps(finding.story, {StepAt(absl::StrCat(Named(*child.process), " called ",
-                                                 NameOf(child.hang.call), " and never returned"),
+                                                 CallName(child.hang.call), " and never returned"),
                                     child.hang)});
     return finding;
   }

@@ -4,6 +4,7 @@
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -26,7 +27,14 @@ bool WaitsForWork(Op op) {
 
 class ProcessZombie : public Rule {
  public:
-  bool Watches(Op op) const override { return false; }
+  bool Watches(Op op) const override { return op == Op::kWait; }
+  bool WatchesEntry(Op op) const override { return false; }
+
+  // Asked with WNOHANG, and told that none has ended yet.
+  void DidLeave(const Act& act) override {
+    if (act.result != 0 || act.failed() || (act.b & WNOHANG) == 0) return;
+    too_early_[{act.process, static_cast<int32_t>(act.a)}] = act.site();
+  }
 
   void WillEnd(const Process& process) override {
     if (!process.children.empty()) worked_until_[&process] = WorkedUntil(process);
@@ -98,20 +106,38 @@ class ProcessZombie : public Rule {
     Finding finding;
     finding.site = first.born;
     finding.count = static_cast<int64_t>(children.size());
+    const Site* early = children.size() == 1 ? AskedTooEarly(first) : nullptr;
     finding.message = absl::StrCat(
         children.size() == 1 ? absl::StrCat("child ", Describe(first), " has ended and stays")
                              : absl::StrCat(children.size(), " children have ended and stay"),
         " a zombie: ", Describe(parent), " went on for ", Duration(longest),
-        " and never waited for ", children.size() == 1 ? "it" : "them");
+        early != nullptr
+            ? absl::StrCat(" and did not wait for it again after ", CallName(early->call),
+                           " with WNOHANG had come too early")
+            : absl::StrCat(" and never waited for ", children.size() == 1 ? "it" : "them"));
+    // Of popen's command the program does not know the pid, and a handler would take it from
+    // pclose.
     finding.fix =
-        "call waitpid(-1, NULL, WNOHANG) in a loop in a handler for SIGCHLD (with SA_RESTART), or "
-        "signal(SIGCHLD, SIG_IGN) before fork if no status is wanted";
+        OpOf(first.born.call) == Op::kPopen
+            ? "call pclose on the stream that popen returned, in place of fclose: it waits for the "
+              "command"
+            : "call waitpid(-1, NULL, WNOHANG) in a loop in a handler for SIGCHLD (with "
+              "SA_RESTART), or signal(SIGCHLD, SIG_IGN) before fork if no status is wanted";
+    if (early != nullptr) {
+      finding.fix =
+          "call waitpid again, without WNOHANG, when there is nothing else left to do; or ask now "
+          "and then until it returns the child's pid";
+      AddSteps(finding.story,
+               {StepAt(absl::StrCat(Describe(parent), " called ", CallName(early->call),
+                                    " with WNOHANG, before the child had ended"),
+                       *early)});
+    }
     for (const Process* child : children)
       AddSubject(finding.subjects, (uint64_t{1} << 63) | child->id);
     for (size_t i = 0; i < children.size() && i < 3; ++i) {
       const Process& child = *children[i];
       AddSteps(finding.story, {StepAt(absl::StrCat(Describe(parent), " made ", Named(child), " (",
-                                                   NameOf(child.born.call), ")"),
+                                                   CallName(child.born.call), ")"),
                                       child.born)});
       Site ended;
       ended.process = child.id;
@@ -129,12 +155,26 @@ class ProcessZombie : public Rule {
       ended.process = parent.id;
       ended.pid = ended.tid = parent.pid;
       ended.time = parent.ended_at;
-      AddSteps(finding.story,
-               {StepAt(absl::StrCat(Describe(parent), " ended without a wait"), ended)});
+      AddSteps(finding.story, {StepAt(absl::StrCat(Describe(parent), " ended without a wait",
+                                                   early != nullptr ? " for it" : ""),
+                                      ended)});
     }
     return finding;
   }
 
+  // The last call that would have reaped the child had it ended by then. Null: there was none.
+  const Site* AskedTooEarly(const Process& child) const {
+    const Site* last = nullptr;
+    for (int32_t asked : {child.pid, int32_t{-1}}) {
+      auto it = too_early_.find({child.parent, asked});
+      if (it == too_early_.end() || it->second.time < child.born.time) continue;
+      if (last == nullptr || it->second.time > last->time) last = &it->second;
+    }
+    return last;
+  }
+
+  // By the process and the pid that it asked for: its last call.
+  absl::flat_hash_map<std::pair<const Process*, int32_t>, Site> too_early_;
   std::vector<const Process*> zombies_;                      // at some time
   absl::flat_hash_map<const Process*, Nanos> worked_until_;  // of parents that have ended
 };

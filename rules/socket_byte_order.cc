@@ -153,10 +153,10 @@ class SocketByteOrder : public Rule {
         "put the port into the address as htons(port): addresses are in network byte order";
     finding.subjects = SubjectsOf(*descriptor);
     AddSteps(finding.story, LifeOf(model(), descriptor));
-    AddSteps(finding.story, {StepAt(absl::StrCat(CallOf(*descriptor->process, site.call,
-                                                        absl::StrCat("(", descriptor->number, ")")),
-                                                 " with port ", port),
-                                    site)});
+    AddSteps(finding.story,
+             {StepAt(absl::StrCat(CallOf(*descriptor->process, site.call, descriptor->number),
+                                  " with port ", port),
+                     site)});
     return finding;
   }
 

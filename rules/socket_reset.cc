@@ -96,7 +96,7 @@ class SocketReset : public Rule {
     finding.message =
         absl::StrCat(Named(closer), closed.implied ? " ended with " : " closed ", fd, ", ",
                      Describe(*closed.descriptor->description), ", with ", Bytes(closed.unread),
-                     " unread: that resets the connection, and ", NameOf(act.call), " in ",
+                     " unread: that resets the connection, and ", CallName(act.call), " in ",
                      Named(*act.process), " failed with ECONNRESET");
     finding.fix = absl::StrCat("in ", InWhom(closer), ", call shutdown(", closed.descriptor->number,
                                ", SHUT_WR) and read until end-of-file before close");

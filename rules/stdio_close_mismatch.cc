@@ -56,14 +56,14 @@ class StdioCloseMismatch : public Rule {
   }
 
   Finding Mismatch(const Act& act, const Stream& stream, const Taken& taken) {
-    std::string closer(NameOf(act.call));
+    std::string closer = CallName(act.call);
     bool two_streams = taken.by == Op::kStreamClose || taken.by == Op::kPclose;
     auto victim = act.process->Find(stream.number);
     Finding finding;
     finding.site = act.site();
     finding.message = absl::StrCat(
         Named(*act.process), " called ", closer, " on the stream over fd ", stream.number,
-        ", which ", two_streams ? "the fclose of another stream" : NameOf(taken.site.call),
+        ", which ", two_streams ? "the fclose of another stream" : CallName(taken.site.call),
         " had already closed: ",
         victim == nullptr ? absl::StrCat(closer, " fails, and what the buffer held is lost")
                           : absl::StrCat("it closes ", Describe(*victim->description),
@@ -71,7 +71,7 @@ class StdioCloseMismatch : public Rule {
     finding.fix = two_streams
                       ? absl::StrCat("give the second stream a descriptor of its own: fdopen(dup(",
                                      stream.number, "), ...)")
-                      : absl::StrCat("leave out the ", NameOf(taken.site.call), ": ", closer,
+                      : absl::StrCat("leave out the ", CallName(taken.site.call), ": ", closer,
                                      " closes the descriptor too");
     finding.subjects = SubjectsOf(*taken.descriptor);
     AddSubject(finding.subjects, stream.id);

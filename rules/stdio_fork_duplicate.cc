@@ -62,33 +62,53 @@ class StdioForkDuplicate : public Rule {
       if (copy.written()) written.push_back(&copy);
     }
     if (written.size() < 2) return;
-    Finding finding = Duplicate(*written[0], *written[1], family[0]);
+    Finding finding = Duplicate(written, family[0]);
     finding.count = static_cast<int64_t>(written.size()) - 1;
     Report(std::move(finding));
   }
 
-  Finding Duplicate(const Copy& first, const Copy& second, const Copy& original) {
+  // At least two were written.
+  Finding Duplicate(const std::vector<const Copy*>& written, const Copy& original) {
+    constexpr size_t kNamed = 4;
+    const Copy& first = *written[0];
+    const Copy& second = *written[1];
+    std::vector<std::string> writers;
+    for (const Copy* copy : written) {
+      if (writers.size() < kNamed) writers.push_back(Named(*copy->process));
+    }
+    if (written.size() > kNamed) {
+      writers.back() = absl::StrCat(written.size() - kNamed + 1, " others");
+    }
     const Stream& stream = *original.stream;
     std::string name = StreamName(stream);
     Finding finding;
     finding.site = second.fork;
     finding.message = absl::StrCat(
         Bytes(second.bytes), " that ", Named(*original.process), " had printed to ", name,
-        " came out twice: they were still in the buffer when fork copied it, and ",
-        Named(*first.process), " and ", Named(*second.process), " both wrote them out");
-    finding.fix = absl::StrCat("call fflush(", stream.number == 1 ? "stdout" : "NULL",
-                               ") right before fork, or let the child leave by _exit");
+        " came out ", written.size() == 2 ? "twice" : absl::StrCat(written.size(), " times"),
+        ": they were still in the buffer when fork copied it, and ", Enumerate(writers),
+        written.size() == 2 ? " both" : " each", " wrote them out");
+    // _exit helps where it was exit that wrote, and not the child's own fclose or printf.
+    bool by_exit = second.stream->last_flush.call == Call::fact_process_exit &&
+                   second.stream->flushes == second.flushes + 1;
+    finding.fix =
+        absl::StrCat("call fflush(", stream.number == 1 ? "stdout" : "NULL", ") right before fork",
+                     by_exit ? ", or let the child leave by _exit" : "");
     finding.subjects = {stream.id, first.stream->id, second.stream->id};
     if (auto descriptor = stream.descriptor.lock()) {
       AddSteps(finding.story, LifeOf(model(), descriptor));
     }
-    AddSteps(finding.story,
-             {StepAt(absl::StrCat("fork made ", Named(*second.process), " and copied the ",
-                                  Bytes(second.bytes), " in ", name, "'s buffer"),
-                     second.fork)});
-    for (const Copy* copy : {&first, &second}) {
+    for (size_t i = 0; i < written.size() && i < kNamed; ++i) {
+      if (written[i] == &original) continue;
+      AddSteps(finding.story,
+               {StepAt(absl::StrCat("fork made ", Named(*written[i]->process), " and copied the ",
+                                    Bytes(written[i]->bytes), " in ", name, "'s buffer"),
+                       written[i]->fork)});
+    }
+    for (size_t i = 0; i < written.size() && i < kNamed; ++i) {
+      const Copy* copy = written[i];
       AddSteps(finding.story, {StepAt(absl::StrCat(Named(*copy->process), " wrote its buffer out (",
-                                                   NameOf(copy->stream->last_flush.call), ")"),
+                                                   CallName(copy->stream->last_flush.call), ")"),
                                       copy->stream->last_flush)});
     }
     return finding;

@@ -40,11 +40,11 @@ class StdioLostOutput : public Rule {
         Say(loss,
             act.call == Call::abort
                 ? absl::StrCat(Named(*act.process), " called abort")
-                : absl::StrCat(Named(*act.process), " left by ", NameOf(act.call)),
+                : absl::StrCat(Named(*act.process), " left by ", CallName(act.call)),
             act.call == Call::abort
                 ? "abort does not flush: call fflush before it"
                 : absl::StrCat("call fflush(", Argument(*loss.stream), ") before ",
-                               NameOf(act.call), ", or leave by exit"));
+                               CallName(act.call), ", or leave by exit"));
         losses_.push_back(std::move(loss));
       }
       return;
@@ -54,8 +54,8 @@ class StdioLostOutput : public Rule {
     for (Loss& loss : Lost(*act.process)) {
       loss.finding.site = act.site();
       Say(loss,
-          absl::StrCat(Named(*act.process), " became another program (", NameOf(act.call), ")"),
-          absl::StrCat("call fflush(", Argument(*loss.stream), ") before ", NameOf(act.call)));
+          absl::StrCat(Named(*act.process), " became another program (", CallName(act.call), ")"),
+          absl::StrCat("call fflush(", Argument(*loss.stream), ") before ", CallName(act.call)));
       execs.push_back(std::move(loss));
     }
   }
@@ -164,7 +164,7 @@ class StdioLostOutput : public Rule {
     finding.fix = std::move(fix);
     if (loss.stream->last_use.process != 0) {
       AddSteps(finding.story, {StepAt(absl::StrCat(StreamName(*loss.stream), " was last used (",
-                                                   NameOf(loss.stream->last_use.call), ")"),
+                                                   CallName(loss.stream->last_use.call), ")"),
                                       loss.stream->last_use)});
     }
     AddSteps(

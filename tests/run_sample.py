@@ -16,6 +16,8 @@ In the comment at its head:
   // EXIT: 3  or  // EXIT: SIGPIPE how it ends, if not with status 0
   // OPTIONS: --protocol=x.protocol  of ipctrace; a file is beside the sample
   // ARGS: a b   // STDIN: a\\nb\\n   // CXXFLAGS: -O2
+  // SAYS: words                   some finding has them in its message, its fix or its story; may
+                                   be given more than once
   // MODES: O0 O2 stripped         how it is compiled; stripped programs have no lines, so there
                                    only the rules are compared
 """
@@ -34,6 +36,7 @@ from catalogue import SEVERITY
 
 MODES = {"O0": ["-O0", "-g"], "O2": ["-O2", "-g"], "stripped": ["-O1", "-s"]}
 EXPECTATION = re.compile(r"//\s*(EXPECT|EXPECT-NOTE|EXPECT-EITHER):\s*([a-z][a-z0-9=,\s-]*?)\s*$")
+SAYS = re.compile(r"//\s*SAYS:\s*(.*?)\s*$")
 DIRECTIVE = re.compile(r"//\s*(HANGS|STRICT|(?:ARGS|OPTIONS|STDIN|EXIT|CXXFLAGS|MODES):.*?)\s*$")
 
 Expected = collections.namedtuple("Expected", "rule severity places either")
@@ -47,6 +50,7 @@ class Sample:
         self.settings = {}
         self.clean = False
         self.expected = []
+        self.says = []
         either = collections.defaultdict(set)
         for source in [path] + sorted(glob.glob(os.path.dirname(path) + "/*.h")):
             with open(source) as file:
@@ -63,6 +67,9 @@ class Sample:
         if directive and place[0] == os.path.basename(self.path):
             name, _, value = directive.group(1).partition(":")
             self.settings[name] = value.strip()
+        says = SAYS.search(line)
+        if says:
+            self.says.append(says.group(1))
         expectation = EXPECTATION.search(line)
         if not expectation:
             return
@@ -116,6 +123,13 @@ def describe(finding):
     return f"{where}  {finding['severity']} {finding['rule']}: {finding['message']}"
 
 
+def texts_of(findings):
+    """What the findings say, a line each."""
+    return "\n".join(text for finding in findings
+                     for text in [finding["message"], finding.get("fix") or "",
+                                  *(step["message"] for step in finding.get("story") or [])])
+
+
 def compare(sample, findings, lines_known):
     """What is wrong with the findings, as lines to print."""
     def place_of(finding):
@@ -135,6 +149,8 @@ def compare(sample, findings, lines_known):
         if not any(meets(f, expected) for f in findings):
             where = " or ".join(f"{file}:{line}" for file, line in sorted(expected.places))
             problems.append(f"missing     {where}  {expected.severity} {expected.rule}")
+    texts = texts_of(findings)
+    problems += [f"not said    {words}" for words in sample.says if words not in texts]
     for finding in findings:
         listed = any(meets(finding, expected) for expected in sample.expected)
         if not listed and (finding["severity"] != "note" or "STRICT" in sample.settings):

@@ -86,7 +86,8 @@ std::string Describe(const Object& object) {
     case ObjectKind::kPipe:
       return "the pipe";
     case ObjectKind::kFifo:
-      return object.path.empty() ? "the FIFO" : absl::StrCat("the FIFO \"", object.path, "\"");
+      // Without a name it is popen's, or what a shell made before the run.
+      return object.path.empty() ? "the pipe" : absl::StrCat("the FIFO \"", object.path, "\"");
     case ObjectKind::kSocket: {
       const SocketInfo& socket = object.socket;
       if (socket.state == SocketState::kListening) {

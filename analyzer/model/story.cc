@@ -15,6 +15,29 @@ bool IsExecStep(const Descriptor& descriptor) {
   return descriptor.survived_exec && descriptor.exec_site.process != 0;
 }
 
+// Whether a call of this kind has the descriptor's number for its first argument. Others name it by
+// a stream, in a set, or somewhere among their arguments.
+bool TakesNumber(Op op) {
+  switch (op) {
+    case Op::kPoll:
+    case Op::kEpollCtl:
+    case Op::kTransfer:
+    case Op::kMap:
+    case Op::kStreamReopen:
+    case Op::kStreamClose:
+    case Op::kStreamRead:
+    case Op::kStreamWrite:
+    case Op::kStreamSeek:
+    case Op::kStreamSetbuf:
+    case Op::kStreamState:
+    case Op::kPclose:
+    case Op::kDirClose:
+      return false;
+    default:
+      return true;
+  }
+}
+
 std::vector<std::shared_ptr<Descriptor>> Collect(const Object& object, bool reading, bool writing) {
   std::vector<std::shared_ptr<Descriptor>> found;
   for (const Description* description : object.descriptions) {
@@ -81,6 +104,32 @@ std::string InWhom(const Process& process) {
 }
 
 std::string CallName(Call call) {
+  switch (call) {
+    case Call::fact_fcntl_dupfd:
+    case Call::fact_fcntl_setfd:
+    case Call::fact_fcntl_setfl:
+    case Call::fact_fcntl_lock:
+      return "fcntl";
+    case Call::fact_ioctl_cloexec:
+    case Call::fact_ioctl_nonblock:
+      return "ioctl";
+    case Call::fact_stream_flush:
+      return "fflush";
+    case Call::fact_process_exit:
+      return "exit";
+    // What a header's macro or inline function stands for.
+    case Call::__getdelim:
+      return "getline";
+    case Call::__uflow:
+    case Call::__underflow:
+      return "getc_unlocked";
+    case Call::__overflow:
+      return "putc_unlocked";
+    case Call::__assert_fail:
+      return "assert";
+    default:
+      break;
+  }
   std::string name = NameOf(call);
   auto strip_front = [&](const std::string& front) {
     if (name.starts_with(front)) name.erase(0, front.size());
@@ -95,8 +144,29 @@ std::string CallName(Call call) {
     strip_back("_chk");
     strip_back("_2");
   }
+  strip_front("_IO_");
   strip_back("64");
   return name;
+}
+
+std::string CallOn(Call call, int fd) {
+  switch (call) {
+    case Call::fact_fcntl_dupfd:
+      return absl::StrCat("fcntl(", fd, ", F_DUPFD)");
+    case Call::fact_fcntl_setfd:
+      return absl::StrCat("fcntl(", fd, ", F_SETFD)");
+    case Call::fact_fcntl_setfl:
+      return absl::StrCat("fcntl(", fd, ", F_SETFL)");
+    case Call::fact_fcntl_lock:
+      return absl::StrCat("fcntl(", fd, ", F_SETLK)");
+    case Call::fact_ioctl_cloexec:
+      return absl::StrCat("ioctl(", fd, ", FIOCLEX)");
+    case Call::fact_ioctl_nonblock:
+      return absl::StrCat("ioctl(", fd, ", FIONBIO)");
+    default:
+      return absl::StrCat(CallName(call), TakesNumber(OpOf(call)) ? "(" : " on fd ", fd,
+                          TakesNumber(OpOf(call)) ? ")" : "");
+  }
 }
 
 const Process* ProcessAt(const Model& model, const Site& site) {
@@ -109,8 +179,16 @@ std::string CallOf(const Process& process, Call call, const std::string& rest) {
   return absl::StrCat(Named(process), " called ", CallName(call), rest);
 }
 
+std::string CallOf(const Process& process, Call call, int fd) {
+  return absl::StrCat(Named(process), " called ", CallOn(call, fd));
+}
+
 std::string CallOf(const Act& act) {
-  return CallOf(*act.process, act.call, act.fd >= 0 ? absl::StrCat("(", act.fd, ")") : "");
+  if (act.fd < 0) return CallOf(*act.process, act.call, "");
+  if (act.call == Call::fact_fcntl_lock && act.b != 0) {
+    return CallOf(*act.process, act.call, absl::StrCat("(", act.fd, ", F_SETLKW)"));
+  }
+  return CallOf(*act.process, act.call, act.fd);
 }
 
 Step BirthStep(const Model& model, const Descriptor& descriptor) {

@@ -28,8 +28,11 @@ std::string Named(const Process& process);
 // "the child", "the parent" (where its children matter), or its name: for a fix.
 std::string InWhom(const Process& process);
 
-// The call's usual name: "read" for __read_chk, "open" for open64.
+// The call's usual name, as the user wrote it: "read" for __read_chk, "open" for open64, "fcntl"
+// for each of its commands.
 std::string CallName(Call call);
+// With the descriptor it was called on: "read(4)", "fcntl(4, F_SETFL)", "fgets on fd 4".
+std::string CallOn(Call call, int fd);
 
 // The site's process, if it is known.
 const Process* ProcessAt(const Model& model, const Site& site);
@@ -37,7 +40,8 @@ const Process* ProcessAt(const Model& model, const Site& site);
 Step StepAt(std::string message, const Site& site);
 // "main[12] called <call>" and what follows: "main[12] called write(4)" for "(4)".
 std::string CallOf(const Process& process, Call call, const std::string& rest);
-std::string CallOf(const Act& act);  // "main[12] called write(4)"
+std::string CallOf(const Process& process, Call call, int fd);
+std::string CallOf(const Act& act);  // "main[12] called write(4)", "main[12] called fgets on fd 4"
 
 // How this descriptor came into being, as one step: by a call, by fork, dup or SCM_RIGHTS, or from
 // outside the run. The site is the line that did it: for a fork, the parent's.

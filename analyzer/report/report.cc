@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_join.h"
+#include "analyzer/model/story.h"
 
 namespace ipctrace {
 namespace {
@@ -43,8 +44,8 @@ Ending EndingOf(const Process& process) {
 std::string Standing(const Thread& thread) {
   const Act* act = thread.current();
   if (act == nullptr) return "ran its own code";
-  std::string text = "was in " + std::string(NameOf(act->call));
-  if (act->fd >= 0) text += "(" + std::to_string(act->fd) + ")";
+  std::string text =
+      "was in " + (act->fd >= 0 ? CallOn(act->call, act->fd) : CallName(act->call));
   if (act->descriptor != nullptr) text += " on " + Describe(*act->descriptor->description);
   return text;
 }

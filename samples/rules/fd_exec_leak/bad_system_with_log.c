@@ -1,4 +1,5 @@
 // The log is open while system() runs a command.
+// SAYS: fcntl(fd, F_SETFD, FD_CLOEXEC)
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>

@@ -1,6 +1,7 @@
 // The child writes much to one pipe and little to another; the parent reads the other to its end
 // first, which comes only when the child is done.
 // HANGS
+// SAYS: wait with poll for fd 5 and fd 3
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>

@@ -1,5 +1,6 @@
 // A thread produces into a pipe; main joins it before it reads.
 // HANGS
+// SAYS: main thread waits in pthread_join
 #include <unistd.h>
 
 #include <string>

@@ -1,4 +1,5 @@
 // The shell is told to write to a number that is the end for reading. No line of the shell's can help.
+// SAYS: the other end of the pipe in place of fd 3
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdio.h>

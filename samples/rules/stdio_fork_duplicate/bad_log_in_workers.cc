@@ -1,5 +1,6 @@
 // A log file with an unwritten line is inherited by three workers; each writes the line out when
 // it exits.
+// SAYS: came out 4 times
 #include <sys/wait.h>
 #include <unistd.h>
 
