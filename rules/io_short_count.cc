@@ -220,18 +220,18 @@ class IoShortCount : public Rule {
     const Process& process = *lost.descriptor->process;
     uint64_t took = lost.asked - lost.missing;
     finding.message =
-        absl::StrCat(NameOf(lost.site.call), " on fd ", lost.descriptor->number, " in ",
+        absl::StrCat(CallName(lost.site.call), " on fd ", lost.descriptor->number, " in ",
                      Named(process), " took ", took, " of ", Bytes(lost.asked), ", and the other ",
                      lost.missing, " were never written");
     finding.fix =
-        absl::StrCat("call ", NameOf(lost.site.call),
+        absl::StrCat("call ", CallName(lost.site.call),
                      " in a loop that goes on behind the bytes it took until all are written "
                      "(where it returns EAGAIN, after poll for POLLOUT)");
     finding.subjects = SubjectsOf(*lost.descriptor);
     AddSteps(finding.story, LifeOf(model(), lost.descriptor));
     AddSteps(
         finding.story,
-        {StepAt(absl::StrCat(NameOf(lost.site.call), " took ", took, " of ", Bytes(lost.asked)),
+        {StepAt(absl::StrCat(CallName(lost.site.call), " took ", took, " of ", Bytes(lost.asked)),
                 lost.site)});
     Report(std::move(finding));
   }
@@ -241,7 +241,27 @@ class IoShortCount : public Rule {
   void Sent(const Descriptor& descriptor, uint64_t bytes) {
     if (bytes == 0 || !IsStream(descriptor)) return;
     uint64_t id = QueueId(descriptor);
-    if (id == 0) return;
+    const uint64_t sender = descriptor.object()->id;
+    if (id == 0) {
+      // A client may write before it is accepted.
+      if (descriptor.object()->socket.queued_on.expired()) return;
+      std::vector<uint64_t>& writes = early_[sender];
+      if (writes.size() < kMostWrites) writes.push_back(bytes);
+      return;
+    }
+    CountEarly(sender, id);
+    Count(id, bytes);
+  }
+
+  // The sender has met its reader, whose queue is `id`.
+  void CountEarly(uint64_t sender, uint64_t id) {
+    if (early_.empty()) return;
+    const auto early = early_.extract(sender);
+    if (early.empty()) return;
+    for (const uint64_t bytes : early.mapped()) Count(id, bytes);
+  }
+
+  void Count(uint64_t id, uint64_t bytes) {
     Records& records = Of(id);
     records.written += bytes;
     if (records.spoiled) return;
@@ -253,7 +273,10 @@ class IoShortCount : public Rule {
     if (act.descriptor == nullptr || act.failed() || (act.flags & kRecordPeek) != 0) return;
     if (act.result <= 0 || act.a < 2) return;
     if (!IsStream(*act.descriptor)) return;
-    Records& records = Of(act.descriptor->object()->id);
+    const Object& object = *act.descriptor->object();
+    if (auto sender = early_.empty() ? nullptr : object.socket.other_end.lock())
+      CountEarly(sender->id, object.id);
+    Records& records = Of(object.id);
     if (records.spoiled) return;
     auto got = static_cast<uint64_t>(act.result);
     if (records.size == 0) {
@@ -327,9 +350,9 @@ class IoShortCount : public Rule {
     Finding finding;
     finding.site = records.short_site;
     finding.message = absl::StrCat(
-        NameOf(records.short_site.call), " on fd ", reader.number, " in ", Named(*reader.process),
+        CallName(records.short_site.call), " on fd ", reader.number, " in ", Named(*reader.process),
         " got ", records.short_got, " of the ", Bytes(records.size), " of a record, and the next ",
-        NameOf(records.next_site.call),
+        CallName(records.next_site.call),
         " asked for a whole record again: from there on the reader is out of step");
     finding.fix =
         "read each record in a loop until all of its bytes have come, and look at what read "
@@ -337,7 +360,7 @@ class IoShortCount : public Rule {
     finding.subjects = SubjectsOf(reader);
     AddSteps(finding.story, LifeOf(model(), records.reader));
     AddSteps(finding.story,
-             {StepAt(absl::StrCat(NameOf(records.short_site.call), " got ", records.short_got,
+             {StepAt(absl::StrCat(CallName(records.short_site.call), " got ", records.short_got,
                                   " of ", Bytes(records.size)),
                      records.short_site),
               StepAt(absl::StrCat("the next one asked for ", Bytes(records.size), " again"),
@@ -349,6 +372,8 @@ class IoShortCount : public Rule {
       short_writes_;  // the last write on a description, by its id
   // By Object::id of the reading end; null: done with, nothing can be said of it any more.
   absl::flat_hash_map<uint64_t, std::unique_ptr<Records>> records_;
+  // What was written on sockets in a listener's queue, by Object::id.
+  absl::flat_hash_map<uint64_t, std::vector<uint64_t>> early_;
   uint64_t recent_id_ = 0;  // the one that Of gave last
   Records* recent_ = nullptr;
   Records done_with_ = {.spoiled = true};

@@ -204,7 +204,7 @@ class SocketWrongState : public Rule {
     std::vector<Step> steps;
     if (it != shut_.end()) {
       steps.push_back(StepAt(
-          absl::StrCat(NameOf(it->second.call), " closed the connection for writing"), it->second));
+          absl::StrCat(CallName(it->second.call), " closed the connection for writing"), it->second));
     }
     Wrong(act, "writes to a connection after shutdown(SHUT_WR) on it",
           "write everything before shutdown: it tells the peer that nothing more comes",
@@ -226,7 +226,7 @@ class SocketWrongState : public Rule {
              std::vector<Step> steps = {}) {
     Finding finding;
     finding.site = act.site();
-    finding.message = absl::StrCat(Named(*act.process), " ", what, " (", NameOf(act.call),
+    finding.message = absl::StrCat(Named(*act.process), " ", what, " (", CallName(act.call),
                                    " on fd ", act.fd, ")");
     finding.fix = std::move(fix);
     finding.subjects = SubjectsOf(*act.descriptor);

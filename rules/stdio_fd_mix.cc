@@ -243,7 +243,7 @@ class StdioFdMix : public Rule {
     }
     if (stream.last_use.process != 0) {
       AddSteps(finding.story, {StepAt(absl::StrCat(StreamName(stream), " was last used (",
-                                                   NameOf(stream.last_use.call), ")"),
+                                                   CallName(stream.last_use.call), ")"),
                                       stream.last_use)});
     }
     return finding;
@@ -280,7 +280,7 @@ class StdioFdMix : public Rule {
                      act.op == Op::kSeek ? "they land at the new position"
                                          : "they come out after what was written later");
     finding.fix = absl::StrCat("call fflush(", stream.number == 1 ? "stdout" : "the stream",
-                               ") right before ", NameOf(act.call), ", or write this through ",
+                               ") right before ", CallName(act.call), ", or write this through ",
                                StreamName(stream), " too");
     finding.story.push_back(StepAt(
         absl::StrCat(called, " with ", Bytes(OwnPending(stream)), " not flushed"), act.site()));
@@ -293,7 +293,7 @@ class StdioFdMix : public Rule {
                                    ", which still hands out the ", Bytes(stream.read_ahead),
                                    " that it had read ahead");
     finding.fix = absl::StrCat("move the stream with fseek or rewind, not its descriptor with ",
-                               NameOf(act.call));
+                               CallName(act.call));
     finding.story.push_back(StepAt(
         absl::StrCat(CallOf(act), " with ", Bytes(stream.read_ahead), " in the stream's buffer"),
         act.site()));

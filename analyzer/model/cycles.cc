@@ -354,9 +354,8 @@ size_t Width(const std::string& text) {
 std::string CallText(const Wait& wait) {
   if (wait.goal == Goal::kWakeUp) return "a mutex, condition variable or semaphore";
   if (wait.act->op == Op::kExit) return "exit";
-  std::string name = CallName(wait.act->call);
-  if (wait.act->fd >= 0) absl::StrAppend(&name, "(", wait.act->fd, ")");
-  return name;
+  const Act& act = *wait.act;
+  return act.fd >= 0 ? CallOn(act.call, act.fd) : CallName(act.call);
 }
 
 std::string WaitText(const Wait& wait) {
