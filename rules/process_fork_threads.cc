@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
@@ -57,9 +58,12 @@ class ProcessForkThreads : public Rule {
   void DidLeave(const Act& act) override {
     if (act.failed()) return;
     if (act.op == Op::kThreadCreate) {
-      created_[act.process].insert(act.a);
+      // It may have ended before pthread_create returned.
+      if (ended_early_.erase({act.process, act.a}) == 0) created_[act.process].insert(act.a);
     } else if (act.op == Op::kThreadEnd || (act.op == Op::kThreadJoin && act.result == 0)) {
-      if (auto it = created_.find(act.process); it != created_.end()) it->second.erase(act.a);
+      const auto it = created_.find(act.process);
+      const bool known = it != created_.end() && it->second.erase(act.a) > 0;
+      if (!known && act.op == Op::kThreadEnd) ended_early_.insert({act.process, act.a});
     }
   }
 
@@ -134,7 +138,7 @@ class ProcessForkThreads : public Rule {
 
   Finding Start(const Child& child) {
     Finding finding;
-    finding.subjects = {(uint64_t{1} << 63) | child.process->id};
+    finding.subjects = {SubjectOf(*child.process)};
     finding.fix =
         "let the child do nothing but exec or _exit (posix_spawn does just that), or fork "
         "before the first thread is started";
@@ -176,6 +180,7 @@ class ProcessForkThreads : public Rule {
 
   // Threads (pthread_t) that were made and have not ended.
   absl::flat_hash_map<const Process*, absl::flat_hash_set<uint64_t>> created_;
+  absl::flat_hash_set<std::pair<const Process*, uint64_t>> ended_early_;
   absl::flat_hash_map<const Process*, Child> children_;  // that have not called exec
 };
 

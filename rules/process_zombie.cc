@@ -133,7 +133,7 @@ class ProcessZombie : public Rule {
                        *early)});
     }
     for (const Process* child : children)
-      AddSubject(finding.subjects, (uint64_t{1} << 63) | child->id);
+      AddSubject(finding.subjects, SubjectOf(*child));
     for (size_t i = 0; i < children.size() && i < 3; ++i) {
       const Process& child = *children[i];
       AddSteps(finding.story, {StepAt(absl::StrCat(Describe(parent), " made ", Named(child), " (",
