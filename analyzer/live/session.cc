@@ -309,6 +309,11 @@ bool LiveSession::Impl::Verify(const Model& model, const std::vector<const Threa
       continue;
     }
     const Act* act = thread->current();
+    // The thread that is waited for may not have done anything yet, or be about to be gone.
+    if (act->op == Op::kThreadJoin &&
+        CountThreads(thread->process->pid) != thread->process->threads.size()) {
+      return false;
+    }
     int fd = act->descriptor != nullptr ? act->descriptor->number : -1;
     if (!WaitsIn(thread->process->pid, thread->tid, act->op, fd)) return false;
   }

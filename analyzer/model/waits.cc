@@ -293,7 +293,7 @@ bool Causes(const Model& model, const Thread& thread, Blocked& blocked) {
       }
       // The first thread's pthread_t is told by nobody.
       for (const Thread* other : act->process->threads) {
-        if (other->pthread == 0 && other->tid == act->process->pid) {
+        if (other != &thread && other->pthread == 0 && other->tid == act->process->pid) {
           blocked.causes.push_back({Goal::kEnd, nullptr, nullptr, other});
           return true;
         }
