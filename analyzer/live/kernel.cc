@@ -120,6 +120,13 @@ char StateOf(const std::string& path) {
   return fields.empty() ? '\0' : fields[0];
 }
 
+// The system call that a task is in: "202 0x7f... 0x80 ... SP PC", its number, six arguments, the
+// stack pointer and the program counter. "running" or "-1 SP PC" in none. A single empty word where
+// it may not be read.
+std::vector<std::string> SyscallOf(const std::string& task) {
+  return absl::StrSplit(TextOf(task + "/syscall"), absl::ByAnyChar(" \n"));
+}
+
 }  // namespace
 
 bool WaitsIn(int32_t pid, int32_t tid, Op op, int fd) {
@@ -127,8 +134,7 @@ bool WaitsIn(int32_t pid, int32_t tid, Op op, int fd) {
   char state = StateOf(task + "/stat");
   if (state != 'S' && state != 'D') return false;
   WaitingCalls calls = WaitingCallsOf(op);
-  // "0 0x3 0x7ffe... ...": the number and its arguments. "-1 ..." in none, "running" not asleep.
-  std::vector<std::string> words = absl::StrSplit(TextOf(task + "/syscall"), ' ');
+  std::vector<std::string> words = SyscallOf(task);
   long number;
   if (calls.numbers.empty() || words[0].empty()) return true;
   if (!absl::SimpleAtoi(words[0], &number)) return false;
@@ -143,7 +149,7 @@ bool WaitsIn(int32_t pid, int32_t tid, Op op, int fd) {
 std::optional<Parked> ParkedAt(int32_t pid, int32_t tid) {
   const std::string task = absl::StrCat("/proc/", pid, "/task/", tid);
   if (StateOf(task + "/stat") != 'S') return std::nullopt;
-  const std::vector<std::string> words = absl::StrSplit(TextOf(task + "/syscall"), ' ');
+  const std::vector<std::string> words = SyscallOf(task);
   uint64_t address, operation, timeout;
   if (words.size() < 5 || words[0] != absl::StrCat(SYS_futex) ||
       !absl::SimpleHexAtoi(words[1], &address) || !absl::SimpleHexAtoi(words[2], &operation) ||
@@ -176,9 +182,7 @@ std::optional<Parked> ParkedAt(int32_t pid, int32_t tid) {
 }
 
 std::string StackOfParked(int32_t pid, int32_t tid) {
-  // The last two of the words are the stack pointer and the program counter.
-  const std::vector<std::string> words = absl::StrSplit(
-      TextOf(absl::StrCat("/proc/", pid, "/task/", tid, "/syscall")), absl::ByAnyChar(" \n"));
+  const std::vector<std::string> words = SyscallOf(absl::StrCat("/proc/", pid, "/task/", tid));
   StackCopy copy{};
   if (words.size() < 9 || !absl::SimpleHexAtoi(words[7], &copy.rsp) ||
       !absl::SimpleHexAtoi(words[8], &copy.rip)) {

@@ -180,14 +180,10 @@ bool AddPoll(const Model& model, const Act& act, Blocked& blocked) {
 
 bool AddEpoll(const Model& model, const Act& act, Blocked& blocked) {
   if (static_cast<int64_t>(act.b) >= 0 || act.descriptor == nullptr) return false;
-  for (const auto& [fd, entry] : act.descriptor->object()->interest) {
-    auto description = entry.first.lock();
-    if (description == nullptr || description->holders.empty()) continue;
-    const Descriptor* oldest = *description->holders.begin();
-    auto descriptor = oldest->process->Find(oldest->number);
-    if ((entry.second & EPOLLIN) != 0 && !AddObject(model, descriptor, Goal::kData, blocked))
+  for (const auto& [descriptor, events] : WatchedBy(act)) {
+    if ((events & EPOLLIN) != 0 && !AddObject(model, descriptor, Goal::kData, blocked))
       return false;
-    if ((entry.second & EPOLLOUT) != 0 && !AddObject(model, descriptor, Goal::kSpace, blocked))
+    if ((events & EPOLLOUT) != 0 && !AddObject(model, descriptor, Goal::kSpace, blocked))
       return false;
   }
   return !blocked.causes.empty();
