@@ -26,7 +26,7 @@ namespace {
 
 size_t LengthOf(const char* text) { return text == nullptr ? 0 : strlen(text); }
 
-size_t ErrorLength(int error) { return LengthOf(strerrordesc_np(error)); }
+size_t ErrorLength(int error) { return LengthOf(LIBC(strerrordesc_np)(error)); }
 
 size_t FormattedLength(const char* format, va_list original) {
   va_list list;
@@ -45,7 +45,7 @@ size_t FormattedLength(const char* format, va_list original) {
 void Warn(Call call, bool with_error, const char* format, va_list list, uint64_t return_address,
           uint64_t sp) {
   const int saved = errno;
-  size_t bytes = LengthOf(program_invocation_short_name) + 3;
+  size_t bytes = LengthOf(LIBC_DATA(program_invocation_short_name)) + 3;
   if (format != nullptr) bytes += FormattedLength(format, list) + (with_error ? 2 : 0);
   if (with_error) bytes += ErrorLength(saved);
   StreamWrite act(call, stderr, return_address, sp);
@@ -135,7 +135,7 @@ class Message {
 };
 
 size_t PrefixLength() {
-  return error_print_progname == nullptr ? LengthOf(program_invocation_name) + 2 : 0;
+  return LIBC_DATA(error_print_progname) == nullptr ? LengthOf(LIBC_DATA(program_invocation_name)) + 2 : 0;
 }
 
 }  // namespace
@@ -162,7 +162,7 @@ INTERPOSE(error)(int status, int number, const char* format, ...) {
 INTERPOSE(error_at_line)
 (int status, int number, const char* file, unsigned line, const char* format, ...) {
   const int saved = errno;
-  const unsigned before = error_message_count;
+  const unsigned before = LIBC_DATA(error_message_count);
   va_list list;
   va_start(list, format);
   {
@@ -173,13 +173,13 @@ INTERPOSE(error_at_line)
     REAL(error_at_line)(0, number, file, line, "%s", message.text());
     size_t bytes =
         PrefixLength() + strlen(message.text()) + (number != 0 ? 2 + ErrorLength(number) : 0) + 1;
-    if (error_print_progname == nullptr) --bytes;  // "program:" with no space
+    if (LIBC_DATA(error_print_progname) == nullptr) --bytes;  // "program:" with no space
     if (file != nullptr) {
-      bytes += static_cast<size_t>(snprintf(nullptr, 0, "%s:%u: ", file, line));
+      bytes += static_cast<size_t>(LIBC(snprintf)(nullptr, 0, "%s:%u: ", file, line));
     } else {
       ++bytes;
     }
-    act.Leave(error_message_count != before ? bytes : 0, true);
+    act.Leave(LIBC_DATA(error_message_count) != before ? bytes : 0, true);
     others.Report();
   }
   va_end(list);
@@ -190,7 +190,7 @@ INTERPOSE(psignal)(int signal, const char* text) {
   StreamWrite act(Call::psignal, stderr);
   REAL(psignal)(signal, text);
   const size_t prefix = text != nullptr && *text != 0 ? strlen(text) + 2 : 0;
-  const char* const name = strsignal(signal);
+  const char* const name = LIBC(strsignal)(signal);
   act.Leave(prefix + LengthOf(name) + 1, true);
 }
 
@@ -198,8 +198,8 @@ INTERPOSE(psignal)(int signal, const char* text) {
 #define ASSERT(name, parameters, arguments, format, ...)                                    \
   INTERPOSE(name) parameters {                                                              \
     {                                                                                       \
-      const size_t program = LengthOf(program_invocation_short_name);                       \
-      const size_t bytes = static_cast<size_t>(snprintf(nullptr, 0, format, __VA_ARGS__)) + \
+      const size_t program = LengthOf(LIBC_DATA(program_invocation_short_name));                       \
+      const size_t bytes = static_cast<size_t>(LIBC(snprintf)(nullptr, 0, format, __VA_ARGS__)) + \
                            (program != 0 ? program + 2 : 0);                                \
       StreamWrite act(Call::name, stderr);                                                  \
       act.Leave(bytes, true);                                                               \
@@ -221,13 +221,13 @@ ASSERT(__assert, (const char* assertion, const char* file, int line), (assertion
        "%s:%d: Assertion `%s' failed.\n", file, line, assertion)
 ASSERT(__assert_perror_fail, (int error, const char* file, unsigned line, const char* function),
        (error, file, line, function), "%s:%u: %s%sUnexpected error: %s.\n", file, line, FUNCTION,
-       strerrordesc_np(error))
+       LIBC(strerrordesc_np)(error))
 
 // --- Wrong options -------------------------------------------------------------------------------
 
 #define GETOPT(name, parameters, arguments)                           \
   INTERPOSE(name) parameters {                                        \
-    if (opterr == 0) return REAL(name) arguments;                     \
+    if (LIBC_DATA(opterr) == 0) return REAL(name) arguments;                     \
     Record unused;                                                    \
     StreamCount count;                                                \
     count.Begin(stderr, &unused);                                     \

@@ -33,9 +33,10 @@ extern "C" pid_t _Fork() noexcept;
 namespace ipctrace {
 namespace {
 
-// What a child is likely to call first is looked up before it is made: there the table's page would
-// have to be copied for it.
+// What a child is likely to call first is looked up before it is made: there the page that it is
+// written to would have to be copied for it.
 IPCTRACE_START_CODE void FindWhatChildrenCall() {
+  if (session.chunks != nullptr) ReachLibrary();
   for (Call call : {Call::dup2, Call::close, Call::execve, Call::execvpe, Call::_exit}) {
     if (real_functions[static_cast<size_t>(call)] == nullptr) FindReal(call);
   }
@@ -44,7 +45,7 @@ IPCTRACE_START_CODE void FindWhatChildrenCall() {
 IPCTRACE_START_CODE void BeforeFork(Act& act) {
   FindWhatChildrenCall();
   act.Enter();
-  if (!act.lost()) act.thread()->fork_seq = SeqOf(act.record());
+  if (!act.lost()) kept.fork_seq = SeqOf(act.record());
 }
 
 }  // namespace
@@ -58,7 +59,7 @@ INTERPOSE_AT_START(fork)() {
     BecomeChild();
     return 0;
   }
-  act.thread()->fork_seq = kNoFork;
+  kept.fork_seq = kNoFork;
   return act.Leave(pid);
 }
 
@@ -71,7 +72,7 @@ INTERPOSE(_Fork)() {
     BecomeChild();
     return 0;
   }
-  act.thread()->fork_seq = kNoFork;
+  kept.fork_seq = kNoFork;
   return act.Leave(pid);
 }
 
@@ -132,7 +133,8 @@ extern "C" __attribute__((visibility("hidden"), used)) long ipctrace_after_vfork
   Record* const record = saved.record;
   saved.record = nullptr;
   thread->id = saved.id;
-  thread->thread = saved.id.thread;
+  kept.process = saved.id.process;
+  kept.thread = saved.id.thread;
   for (uint32_t i = 0; i < kMaxOpen; ++i) thread->open[i] = saved.open[i];
   const uint32_t head = record->head.load();
   record->head.store(Head(HeadCall(head), HeadFlags(head), RecordState::kReturning));

@@ -79,14 +79,14 @@ INTERPOSE(forkpty)(int* master, char* name, const termios* terminal, const winsi
   SampleStreams();
   Act act(Call::forkpty, -1);
   act.Enter();
-  if (!act.lost()) act.thread()->fork_seq = SeqOf(act.record());
+  if (!act.lost()) kept.fork_seq = SeqOf(act.record());
   const pid_t pid = REAL(forkpty)(master, name, terminal, size);
   if (pid == 0) {
     BecomeChild();
     SayStandardDescriptors();
     return 0;
   }
-  act.thread()->fork_seq = kNoFork;
+  kept.fork_seq = kNoFork;
   act.Leave(pid);
   if (pid > 0) {
     Fact made(Call::fact_pty_master);
@@ -106,10 +106,10 @@ INTERPOSE(daemon)(int keep_directory, int keep_descriptors) {
   SampleStreams();
   Act act(Call::daemon, -1);
   act.Enter();
-  if (!act.lost()) act.thread()->fork_seq = SeqOf(act.record());
+  if (!act.lost()) kept.fork_seq = SeqOf(act.record());
   const int result = REAL(daemon)(keep_directory, keep_descriptors);
-  if (act.thread()->id.process != 0 && act.thread()->fork_seq != kNoFork) {
-    act.thread()->fork_seq = kNoFork;
+  if (act.thread()->id.process != 0 && kept.fork_seq != kNoFork) {
+    kept.fork_seq = kNoFork;
     return act.Leave(result);
   }
   BecomeChild();
@@ -168,10 +168,10 @@ INTERPOSE(clone)(int (*function)(void*), void* stack, int flags, void* argument,
   SampleStreams();
   Act act(Call::clone, -1);
   act.Enter();
-  if (!act.lost()) act.thread()->fork_seq = SeqOf(act.record());
+  if (!act.lost()) kept.fork_seq = SeqOf(act.record());
   CloneStart start = {function, argument};
   const int pid = REAL(clone)(RunForked, stack, flags, &start, parent_tid, tls, child_tid);
-  act.thread()->fork_seq = kNoFork;
+  kept.fork_seq = kNoFork;
   return act.Leave(pid);
 }
 

@@ -206,7 +206,7 @@ INTERPOSE(perror)(const char* text) {
   errno = saved;
   REAL(perror)(text);
   const size_t prefix = text != nullptr && *text != 0 ? strlen(text) + 2 : 0;
-  act.Leave(prefix + strlen(strerrordesc_np(saved) != nullptr ? strerrordesc_np(saved) : "") + 1,
+  act.Leave(prefix + strlen(LIBC(strerrordesc_np)(saved) != nullptr ? LIBC(strerrordesc_np)(saved) : "") + 1,
             true);
 }
 

@@ -126,13 +126,13 @@ long Fork(const Numbers& n) {
   SampleStreams();
   Act act(Call::fork, -1, 0, n.return_address, n.sp);
   act.Enter();
-  if (!act.lost()) act.thread()->fork_seq = SeqOf(act.record());
+  if (!act.lost()) kept.fork_seq = SeqOf(act.record());
   const long pid = n.Do();
   if (pid == 0) {
     BecomeChild();
     return 0;
   }
-  act.thread()->fork_seq = kNoFork;
+  kept.fork_seq = kNoFork;
   return act.Leave(pid);
 }
 

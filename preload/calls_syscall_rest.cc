@@ -47,10 +47,10 @@ struct Through<R(A...)> {
   template <size_t... kIndex>
   static long Call(R (*function)(A...), const long* given, std::index_sequence<kIndex...>) {
     int state;
-    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    LIBC(pthread_setcancelstate)(PTHREAD_CANCEL_DISABLE, &state);
     const long result = static_cast<long>(function(As<A>(given[kIndex])...));
     const int saved = errno;
-    pthread_setcancelstate(state, nullptr);
+    LIBC(pthread_setcancelstate)(state, nullptr);
     errno = saved;
     return result;
   }

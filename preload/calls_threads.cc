@@ -21,13 +21,13 @@ void AtThreadEnd(void* argument) {
   auto* const thread = static_cast<ThreadState*>(argument);
   if (thread != thread_state) return;
   if (++thread->end_calls < PTHREAD_DESTRUCTOR_ITERATIONS) {
-    pthread_setspecific(end_key, thread);
+    LIBC(pthread_setspecific)(end_key, thread);
     return;
   }
   // Calls that cancellation or pthread_exit unwound.
   AbandonDeeper(thread, ~uint64_t{0});
   Fact end(thread, Call::fact_thread_end, -1);
-  end->a = static_cast<uint64_t>(pthread_self());
+  end->a = reinterpret_cast<uint64_t>(__builtin_thread_pointer());
   end.Done();
   thread_state = nullptr;
   if (thread->id.tid != thread->id.pid) FreeThreadState(thread);
@@ -35,19 +35,19 @@ void AtThreadEnd(void* argument) {
 
 // The first function of a traced thread. Its frame is where stack copies end.
 void Begin(ThreadState* thread) {
-  thread_state = thread;
-  TakeIdentity(thread, session.process, static_cast<int32_t>(Raw(SYS_getpid)),
+  Adopt(thread);
+  TakeIdentity(thread, ProcessId(), static_cast<int32_t>(Raw(SYS_getpid)),
                static_cast<int32_t>(Raw(SYS_gettid)));
-  if (has_key) pthread_setspecific(end_key, thread);
+  if (has_key) LIBC(pthread_setspecific)(end_key, thread);
   Fact start(thread, Call::fact_thread_start, -1);
-  start->a = static_cast<uint64_t>(pthread_self());
+  start->a = reinterpret_cast<uint64_t>(__builtin_thread_pointer());
   start->b = thread->creator;
   start.Done();
 }
 
 void* RunThread(void* argument) {
   auto* const thread = static_cast<ThreadState*>(argument);
-  thread->stack_end = reinterpret_cast<uint64_t>(__builtin_dwarf_cfa());
+  kept.stack_end = reinterpret_cast<uint64_t>(__builtin_dwarf_cfa());
   void* (*const start)(void*) = thread->start;
   void* const start_argument = thread->start_argument;
   Begin(thread);
@@ -56,7 +56,7 @@ void* RunThread(void* argument) {
 
 int RunThreadC11(void* argument) {
   auto* const thread = static_cast<ThreadState*>(argument);
-  thread->stack_end = reinterpret_cast<uint64_t>(__builtin_dwarf_cfa());
+  kept.stack_end = reinterpret_cast<uint64_t>(__builtin_dwarf_cfa());
   int (*const start)(void*) = thread->start_c11;
   void* const start_argument = thread->start_argument;
   Begin(thread);
@@ -67,8 +67,8 @@ ThreadState* Prepare(Act& act, void* start_argument) {
   session.threaded = true;
   if (session.chunks == nullptr) return nullptr;
   // Not before: most processes have one thread and need no key.
-  if (!has_key) has_key = pthread_key_create(&end_key, AtThreadEnd) == 0;
-  if (has_key) pthread_setspecific(end_key, act.thread());
+  if (!has_key) has_key = LIBC(pthread_key_create)(&end_key, AtThreadEnd) == 0;
+  if (has_key) LIBC(pthread_setspecific)(end_key, act.thread());
   ThreadState* const state = NewThreadState();
   if (state == nullptr) return nullptr;
   state->start_argument = start_argument;
@@ -119,7 +119,7 @@ INTERPOSE(thrd_create)(thrd_t* thread, thrd_start_t start, void* argument) {
 // A lock that another thread held at fork is never released in the child. Elsewhere this is a jump.
 INTERPOSE(pthread_mutex_lock)(pthread_mutex_t* mutex) {
   if (__builtin_expect(!session.child_of_threads, 1)) return REAL(pthread_mutex_lock)(mutex);
-  const int error = pthread_mutex_trylock(mutex);
+  const int error = LIBC(pthread_mutex_trylock)(mutex);
   if (error != EBUSY) return error;
   Act act(Call::pthread_mutex_lock, -1);
   act->a = reinterpret_cast<uint64_t>(mutex);

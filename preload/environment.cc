@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "preload/interpose.h"
 #include "preload/raw.h"
 #include "preload/readable.h"
 #include "preload/session.h"
@@ -73,11 +74,15 @@ char* AppendOthers(char* out, const char* value) {
 // owner's alone. So the library's is asked for once, in a process or its parent.
 IPCTRACE_START_CODE bool AreFilesInReach() {
   if (!IsAccessible(session.path, R_OK | W_OK)) return false;
-  if (!session.library_reached) session.library_reached = IsAccessible(session.library, R_OK);
+  ReachLibrary();
   return session.library_reached;
 }
 
 }  // namespace
+
+IPCTRACE_START_CODE void ReachLibrary() {
+  if (!session.library_reached) session.library_reached = IsAccessible(session.library, R_OK);
+}
 
 IPCTRACE_START_CODE char* const* TracedEnvironment(char* const* environment, bool traceable) {
   if (session.chunks == nullptr) return environment;
@@ -150,19 +155,19 @@ IPCTRACE_START_CODE char* const* TracedEnvironment(char* const* environment, boo
 
 void EnsureEnvironment() {
   if (session.chunks == nullptr || session.library[0] == 0) return;
-  if (getenv(kSessionVariable) == nullptr) setenv(kSessionVariable, session.path, 0);
-  const char* const preload = getenv("LD_PRELOAD");
+  if (LIBC(getenv)(kSessionVariable) == nullptr) LIBC(setenv)(kSessionVariable, session.path, 0);
+  const char* const preload = LIBC(getenv)("LD_PRELOAD");
   if (preload != nullptr && NamesLibrary(preload)) return;
   if (preload == nullptr || preload[0] == 0) {
-    setenv("LD_PRELOAD", session.library, 1);
+    LIBC(setenv)("LD_PRELOAD", session.library, 1);
     return;
   }
   const size_t length = strlen(preload) + sizeof(session.library) + 2;
-  char* const both = static_cast<char*>(malloc(length));
+  char* const both = static_cast<char*>(LIBC(malloc)(length));
   if (both == nullptr) return;
   Append(Append(Append(both, session.library), ":"), preload);
-  setenv("LD_PRELOAD", both, 1);
-  free(both);
+  LIBC(setenv)("LD_PRELOAD", both, 1);
+  LIBC(free)(both);
 }
 
 }  // namespace ipctrace

@@ -15,6 +15,9 @@ namespace ipctrace {
 // counted in SessionHeader::untraced_execs.
 char* const* TracedEnvironment(char* const* environment, bool traceable);
 
+// Asks whether the library can be read, if that is not known yet: for a process and its children.
+void ReachLibrary();
+
 // Puts them into environ, for libc's functions that pass it on themselves (system, popen).
 void EnsureEnvironment();
 

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "preload/interpose.h"
 #include "preload/raw.h"
 #include "preload/readable.h"
 
@@ -65,7 +66,7 @@ IPCTRACE_START_CODE bool IsTraceable(int at, const char* path) {
 IPCTRACE_START_CODE bool IsTraceableName(const char* name) {
   if (session.chunks == nullptr || ReadableLength(name, 4096) <= 0) return true;
   if (strchr(name, '/') != nullptr) return !IsUntraceable(AT_FDCWD, name, 0);
-  const char* from = getenv("PATH");
+  const char* from = LIBC(getenv)("PATH");
   if (from == nullptr) from = "/bin:/usr/bin";
   const size_t length = strlen(name);
   char path[512];

@@ -207,7 +207,7 @@ uint64_t ReadSoFar() {
 
 }  // namespace
 
-void SampleNumbers() {
+IPCTRACE_START_CODE void SampleNumbers() {
   constexpr int kNumbers = 128;
   // What other threads did while this process was forked is not known to have been before or after.
   if (session.chunks == nullptr || session.child_of_threads) return;

@@ -41,6 +41,9 @@ void* FindReal(Call call) IPCTRACE_COLD;
 // The same by name, for what has no row in the table of calls.
 void* FindReal(const char* name) IPCTRACE_COLD;
 
+// A variable of libc's, the program's copy of it where it has one.
+void* FindData(const char* name) IPCTRACE_COLD;
+
 // Tells that a function of libc was called which reads files of libc's own, or writes too, or keeps
 // one open (calls_inside.cc).
 void NoteInside(const char* name, bool writes);
@@ -56,6 +59,10 @@ IPCTRACE_INLINE T* Real(Call call) {
 
 #define REAL(name) \
   (::ipctrace::Real<::ipctrace::Signature<decltype(::name)>::Type>(::ipctrace::Call::name))
+
+// What is seldom used of libc: found when it is, and not by the loader in every process.
+#define LIBC(name) (reinterpret_cast<decltype(&::name)>(::ipctrace::FindReal(#name)))
+#define LIBC_DATA(name) (*static_cast<decltype(&::name)>(::ipctrace::FindData(#name)))
 
 #define INTERPOSE(name)                                                    \
   extern "C" __attribute__((visibility("default")))                        \

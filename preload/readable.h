@@ -34,7 +34,7 @@ inline bool Readable(const void* pointer, size_t size) {
       LiesIn(start, size, session.heap_start, heap_end - session.heap_start)) {
     return true;
   }
-  const uint64_t stack_end = ThisThread()->stack_end;
+  const uint64_t stack_end = kept.stack_end;
   if (start > here && start < stack_end && size <= stack_end - start &&
       (stack_end == session.stack_end ? stack_end - here < (uint64_t{64} << 20)
                                       : start - here < 4096)) {

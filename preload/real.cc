@@ -11,7 +11,7 @@
 
 namespace ipctrace {
 
-IPCTRACE_START_DATA void* real_functions[kCallCount];
+alignas(4096) void* real_functions[kCallCount];
 
 namespace {
 
@@ -45,7 +45,7 @@ void Set(const link_map* map, const ElfW(Dyn) * entry, const T** field) {
   *field = reinterpret_cast<const T*>(address < map->l_addr ? address + map->l_addr : address);
 }
 
-void* FindIn(const link_map* map, const char* name, uint32_t hash) {
+IPCTRACE_START_CODE void* FindIn(const link_map* map, const char* name, uint32_t hash, bool data = false) {
   Object object = {};
   for (const ElfW(Dyn)* entry = map->l_ld; entry->d_tag != DT_NULL; ++entry) {
     switch (entry->d_tag) {
@@ -86,6 +86,7 @@ void* FindIn(const link_map* map, const char* name, uint32_t hash) {
         strcmp(object.strings + symbol.st_name, name) == 0) {
       const int type = ELF64_ST_TYPE(symbol.st_info);
       const auto address = map->l_addr + symbol.st_value;
+      if (data) return type == STT_OBJECT ? reinterpret_cast<void*>(address) : nullptr;
       if (type == STT_GNU_IFUNC) return reinterpret_cast<void* (*)()>(address)();
       if (type == STT_FUNC || type == STT_NOTYPE) return reinterpret_cast<void*>(address);
     }
@@ -105,7 +106,7 @@ const link_map* OwnMap() {
   return nullptr;
 }
 
-void* FindNext(const char* name, uint32_t hash) {
+IPCTRACE_START_CODE void* FindNext(const char* name, uint32_t hash) {
   void* function = nullptr;
   const link_map* map = OwnMap();
   for (map = map == nullptr ? nullptr : map->l_next; map != nullptr && function == nullptr;
@@ -117,11 +118,19 @@ void* FindNext(const char* name, uint32_t hash) {
 
 }  // namespace
 
-void* FindReal(Call call) {
+IPCTRACE_START_CODE void* FindReal(Call call) {
   const auto index = static_cast<size_t>(call);
   return real_functions[index] = FindNext(NameOf(call), kHashes.of[index]);
 }
 
 void* FindReal(const char* name) { return FindNext(name, GnuHash(name)); }
+
+void* FindData(const char* name) {
+  void* found = nullptr;
+  for (const link_map* map = _r_debug.r_map; map != nullptr && found == nullptr; map = map->l_next) {
+    found = FindIn(map, name, GnuHash(name), true);
+  }
+  return found;
+}
 
 }  // namespace ipctrace

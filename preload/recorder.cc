@@ -13,24 +13,26 @@
 namespace ipctrace {
 
 __thread ThreadState* thread_state __attribute__((tls_model("initial-exec")));
+constinit __thread Kept kept __attribute__((tls_model("initial-exec"))) = {};
 constinit Record lost_record = {};
 IPCTRACE_START_DATA constinit Session session = {};
 
 namespace {
 
-// Two states in the library's own memory: of the thread that starts the program, which is a mapping
-// less in every process, and for threads that cannot be traced, whose claims all go to lost_record.
-// Aligned here and not by the linker, which would align all of .bss, and start-up would touch one
-// page more.
-alignas(64) char own_states[3 * sizeof(ThreadState)];
+// Of the thread that starts the program.
+IPCTRACE_START_DATA constinit ThreadState* first_state = nullptr;
+constinit StackCache first_stacks = {};
+// Of threads that cannot be traced, whose claims all go to lost_record.
+constinit ThreadState untraced_state = {};
+constinit StackCache untraced_stacks = {};
 
-ThreadState* OwnState(int which) {
-  constexpr uint64_t kAlignment = alignof(ThreadState);
-  const uint64_t start = (reinterpret_cast<uint64_t>(own_states) + kAlignment - 1) & -kAlignment;
-  return reinterpret_cast<ThreadState*>(start) + which;
+ThreadState* UntracedState() { return &untraced_state; }
+
+IPCTRACE_START_CODE StackCache* StacksOf(ThreadState* thread) {
+  if (thread == first_state) return &first_stacks;
+  if (thread == UntracedState()) return &untraced_stacks;
+  return reinterpret_cast<StackCache*>(thread + 1);
 }
-ThreadState* FirstState() { return OwnState(0); }
-ThreadState* UntracedState() { return OwnState(1); }
 
 // pointer << 16 | a tag that changes with every pop
 IPCTRACE_START_DATA constinit std::atomic<uint64_t> free_states = 0;
@@ -124,7 +126,7 @@ IPCTRACE_START_CODE bool TakeChunk(ThreadState* thread) {
   while (thread->wanted_chunk == 0) {
     const uint64_t ticket = header->claimed.fetch_add(1);
     lap = ticket / session.chunk_count + 1;
-    const std::atomic<uint64_t>& slot = session.ring[ticket % session.chunk_count];
+    const std::atomic<uint64_t>& slot = SlotFor(header, ticket, session.chunk_count);
     uint64_t found = slot.load(std::memory_order_acquire);
     if (!IsIntact(ticket, found)) {
       header->analyzer_state.store(static_cast<uint32_t>(AnalyzerState::kGone));
@@ -140,7 +142,8 @@ IPCTRACE_START_CODE bool TakeChunk(ThreadState* thread) {
     break;
   }
   char* const memory = session.chunks + uint64_t{chunk} * kChunkSize;
-  if (lap == 1 && chunk >= session.populated && chunk >= header->populated.load()) {
+  const uint32_t from_last = session.chunk_count - 1 - chunk;
+  if (lap == 1 && from_last >= session.populated && from_last >= header->populated.load()) {
     // It has no pages yet. Old kernels know no MADV_POPULATE_WRITE: EINVAL; whatever else goes wrong
     // is a full disk, on which a plain store would be our death.
     const long populated = Raw(SYS_madvise, Address(memory), kChunkSize, MADV_POPULATE_WRITE);
@@ -148,7 +151,7 @@ IPCTRACE_START_CODE bool TakeChunk(ThreadState* thread) {
       thread->wanted_chunk = lap << 32 | chunk;
       return false;
     }
-  } else {
+  } else if (thread->id.next_seq != 0) {
     TouchShared(memory);
   }
   thread->wanted_chunk = 0;
@@ -171,22 +174,19 @@ bool HasSpace(ThreadState* thread) {
 
 // In a forked child, with signals blocked.
 IPCTRACE_START_CODE void TakeChildIdentity(ThreadState* thread) {
-  const uint32_t parent = session.process;
-  const uint32_t parent_thread = thread->thread;
-  const uint64_t fork_seq = thread->fork_seq;
-  thread->fork_seq = kNoFork;
+  const Kept parent = kept;
+  kept.fork_seq = kNoFork;
   TouchShared(session.header);
-  session.process = session.header->next_process.fetch_add(1);
-  session.first_of_bare = false;
-  session.child_of_threads = session.threaded;
-  session.pid = static_cast<int32_t>(Raw(SYS_getpid));
-  TakeIdentity(thread, session.process, session.pid, session.pid);
+  // Written only where it changes: or the page would have to be copied.
+  if (session.first_of_bare) session.first_of_bare = false;
+  if (session.child_of_threads != session.threaded) session.child_of_threads = session.threaded;
+  BecomeProcess(thread, static_cast<int32_t>(Raw(SYS_getpid)));
   if (!TakeChunk(thread)) return;
   Fact start(thread, Call::fact_child_start, -1);
   start->result = Raw(SYS_getppid);
-  start->a = parent;
-  start->b = parent_thread;
-  start->c = fork_seq;
+  start->a = parent.process;
+  start->b = parent.thread;
+  start->c = parent.fork_seq;
   start.Done();
 }
 
@@ -201,8 +201,18 @@ IPCTRACE_START_CODE void TakeIdentity(ThreadState* thread, uint32_t process, int
   thread->id.tid = tid;
   thread->id.thread = session.header->next_thread.fetch_add(1);
   thread->id.process = process;
-  thread->thread = thread->id.thread;
+  kept.process = process;
+  kept.thread = thread->id.thread;
 }
+
+IPCTRACE_START_CODE uint32_t BecomeProcess(ThreadState* thread, int32_t pid) {
+  const uint32_t process = session.header->next_process.fetch_add(1);
+  first_state->of_process = process;
+  TakeIdentity(thread, process, pid, pid);
+  return process;
+}
+
+uint32_t ProcessId() { return first_state->of_process; }
 
 void ShareState(ThreadState* thread) {
   if (thread == UntracedState() || thread->shared) return;
@@ -213,12 +223,12 @@ void ShareState(ThreadState* thread) {
 }
 
 namespace {
-bool IsOther(const ThreadState* thread) {
+IPCTRACE_START_CODE bool IsOther(const ThreadState* thread) {
   return thread->shared && static_cast<int32_t>(Raw(SYS_gettid)) != thread->id.tid;
 }
 }  // namespace
 
-Record* ClaimSlow(ThreadState* thread) {
+IPCTRACE_START_CODE Record* ClaimSlow(ThreadState* thread) {
   if (thread == UntracedState() || IsOther(thread)) {
     thread->id.cursor = kFullCursor;
     return &lost_record;
@@ -261,10 +271,16 @@ IPCTRACE_START_CODE void BecomeChild() {
 }
 
 namespace {
-IPCTRACE_START_CODE ThreadState* Prepare(ThreadState* state) {
-  Raw(SYS_madvise, Address(state), 4096, 18 /* MADV_WIPEONFORK */);
+// Memory for a state, and what is to lie behind it.
+IPCTRACE_START_CODE ThreadState* MapState(size_t bytes) {
+  // MAP_NORESERVE, or the kernel would make it one mapping with what lies beside it, which it would
+  // have to divide again.
+  const long memory = Raw(SYS_mmap, 0, static_cast<long>(bytes), PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory < 0 && memory > -4096) return nullptr;
+  Raw(SYS_madvise, memory, sizeof(ThreadState), 18 /* MADV_WIPEONFORK */);
+  auto* const state = reinterpret_cast<ThreadState*>(memory);
   state->id.cursor = kFullCursor;
-  state->fork_seq = kNoFork;
   return state;
 }
 }  // namespace
@@ -278,20 +294,22 @@ IPCTRACE_START_CODE ThreadState* NewThreadState() {
       memset(&state->id, 0, sizeof(state->id));
       state->shared = false;
       memset(state->open, 0, sizeof(state->open));
-      memset(state->stacks, 0, sizeof(state->stacks));
-      state->fork_seq = kNoFork;
+      memset(StacksOf(state)->ids, 0, sizeof(StackCache::ids));
       state->end_calls = 0;
-      state->stack_end = 0;
       return state;
     }
   }
-  const long memory = Raw(SYS_mmap, 0, sizeof(ThreadState), PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (memory < 0 && memory > -4096) return nullptr;
-  return Prepare(reinterpret_cast<ThreadState*>(memory));
+  return MapState(sizeof(ThreadState) + sizeof(StackCache));
 }
 
-IPCTRACE_START_CODE ThreadState* FirstThreadState() { return Prepare(FirstState()); }
+IPCTRACE_START_CODE ThreadState* FirstThreadState() {
+  return first_state = MapState(sizeof(ThreadState));
+}
+
+IPCTRACE_START_CODE void Adopt(ThreadState* thread) {
+  thread_state = thread;
+  kept.stacks = StacksOf(thread);
+}
 
 void FreeThreadState(ThreadState* thread) {
   uint64_t head = free_states.load(std::memory_order_relaxed);
@@ -304,15 +322,21 @@ void FreeThreadState(ThreadState* thread) {
 ThreadState* ThisThreadSlow() {
   if (!session.started) Start(0, nullptr, nullptr);
   if (thread_state != nullptr) return thread_state;
-  if (session.chunks == nullptr) return thread_state = UntracedState();
+  if (session.chunks == nullptr) {
+    Adopt(UntracedState());
+    return thread_state;
+  }
   SignalsBlocked blocked;
   ThreadState* const thread = NewThreadState();
-  if (thread == nullptr) return UntracedState();
-  TakeIdentity(thread, session.process, static_cast<int32_t>(Raw(SYS_getpid)),
+  if (thread == nullptr) {
+    kept.stacks = &untraced_stacks;
+    return UntracedState();
+  }
+  TakeIdentity(thread, ProcessId(), static_cast<int32_t>(Raw(SYS_getpid)),
                static_cast<int32_t>(Raw(SYS_gettid)));
-  thread_state = thread;
+  Adopt(thread);
   Fact start(thread, Call::fact_thread_start, -1);
-  start->a = static_cast<uint64_t>(pthread_self());
+  start->a = reinterpret_cast<uint64_t>(__builtin_thread_pointer());
   start.Done();
   return thread;
 }
@@ -377,7 +401,7 @@ IPCTRACE_START_CODE Act::Act(Call call, int fd, uint8_t flags, uint64_t return_a
     return;
   }
   uint64_t key = StackKey(call, return_address, sp);
-  if (NeedsExactStack(OpOf(call))) key = MixCallers(thread_, key, sp);
+  if (NeedsExactStack(OpOf(call))) key = MixCallers(key, sp);
   record->stack = FindStack(thread_, record, key, return_address, sp);
 }
 

@@ -42,9 +42,9 @@ inline constexpr uint32_t kMaxVforks = 4;  // vforked children that vfork
 // Offsets in `cursor` are biased, so that neither 0 nor a few records more is a valid one.
 inline constexpr uint32_t kCursorBias = 0x80000000;
 inline constexpr uint64_t kFullCursor = uint64_t{kCursorBias} + kChunkSize;
-// As many as make one page of what a ThreadState keeps: a short-lived process fills few of them, and
-// each page that it touches costs it 2 us.
-inline constexpr uint64_t kStackCacheSize = 500;
+// As many as make one page: a short-lived process fills few of them, and each page that it touches
+// costs it some 2 us.
+inline constexpr uint64_t kStackCacheSize = 512;
 inline constexpr uint64_t kNoFork = ~uint64_t{0};
 
 // What a thread is in the trace. A vforked child, which runs on its parent's memory, replaces it.
@@ -65,8 +65,8 @@ struct OpenCall {
   Record* record;  // nullptr: not to be completed
 };
 
+// One page, which is wiped in a forked child.
 struct alignas(4096) ThreadState {
-  // Wiped in a forked child.
   Identity id;
   OpenCall open[kMaxOpen];
   struct {
@@ -77,28 +77,41 @@ struct alignas(4096) ThreadState {
   void* exec_memory;      // an environment that was built for an exec; see environment.h
   size_t exec_bytes;
   uint64_t wanted_chunk;  // chunk + 1 for which there was no disk space yet
+  uint32_t of_process;    // ProcessId(), in the state of the thread that started the program
   bool scratch_used;
   bool shared;  // by what clone made on this thread's thread-local memory; see ShareState
 
-  // Kept in a forked child.
-  alignas(4096) uint64_t stack_end;  // the thread's first frame
-  uint32_t thread;    // as in `id`: a forked child's parent
-  uint64_t fork_seq;  // number of the kFork record that is open; kNoFork: none
   std::atomic<uint64_t> next_free;  // in the list of unused states
   void* (*start)(void*);            // what pthread_create was given
   int (*start_c11)(void*);
   void* start_argument;
   uint32_t creator;
   uint32_t end_calls;
-  uint64_t stacks[kStackCacheSize];  // tag << 32 | id
+};
+static_assert(sizeof(ThreadState) == 4096);
+
+// The stacks that a thread has in the trace. A forked child keeps them.
+struct alignas(4096) StackCache {
+  uint64_t ids[kStackCacheSize];  // tag << 32 | id
   char scratch[kStackCopyBytes];
 };
-static_assert(offsetof(ThreadState, scratch) <= 8192);
 
 // Field c of a stream's record while libc counts for it (StreamCount).
 inline constexpr uint64_t kCountedStream = 0xC0047ED;
 
+// What a forked child must know of the thread that forked it. In thread-local storage, since the
+// kernel writes to that page in every child: it is copied anyway.
+struct Kept {
+  uint32_t process;  // in the trace
+  uint32_t thread;
+  uint64_t fork_seq = kNoFork;  // number of the kFork record that is open; kNoFork: none
+  uint64_t stack_end;           // the thread's first frame; 0: not known
+  StackCache* stacks;
+};
+
 extern __thread ThreadState* thread_state
+    __attribute__((tls_model("initial-exec"), visibility("hidden")));
+extern __thread Kept kept
     __attribute__((tls_model("initial-exec"), visibility("hidden")));
 extern Record lost_record __attribute__((visibility("hidden")));
 
@@ -115,9 +128,11 @@ void TellDescriptor(int fd) IPCTRACE_COLD;
 
 // A state for a new thread, or nullptr. Identity and chunk come with its first record.
 ThreadState* NewThreadState();
-// The same for the thread that starts the program; never nullptr.
+// The same for the thread that starts the program.
 ThreadState* FirstThreadState();
 void FreeThreadState(ThreadState* thread);
+// Makes it the calling thread's.
+void Adopt(ThreadState* thread);
 
 // From now on another task may run on this thread's memory, its thread-local variables included, as
 // clone(CLONE_VM) makes one without CLONE_SETTLS. Only the kernel can tell the two apart: every claim
@@ -126,6 +141,9 @@ void ShareState(ThreadState* thread);
 
 // Makes a forked child's identity, and its kChildStart, if that is not done yet.
 void BecomeChild();
+// Makes this process, which runs in one thread yet, a new one in the trace. Returns its id.
+uint32_t BecomeProcess(ThreadState* thread, int32_t pid);
+uint32_t ProcessId();
 // Gives the calling thread a thread id of its own, and no chunk yet. `tid` is the kernel's.
 void TakeIdentity(ThreadState* thread, uint32_t process, int32_t pid, int32_t tid);
 
@@ -136,7 +154,7 @@ uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t return_add
 uint32_t CopyNewStack(ThreadState* thread, const Record* owner, uint64_t key,
                       uint64_t return_address, uint64_t sp) IPCTRACE_COLD;
 // Mixes the return addresses near the top of the stack into a key.
-uint64_t MixCallers(const ThreadState* thread, uint64_t key, uint64_t sp);
+uint64_t MixCallers(uint64_t key, uint64_t sp);
 
 IPCTRACE_INLINE ThreadState* ThisThread() {
   ThreadState* thread = thread_state;
@@ -209,7 +227,7 @@ constexpr uint64_t StackSlot(uint64_t key) { return (key >> 32) * kStackCacheSiz
 IPCTRACE_INLINE uint32_t FindStack(ThreadState* thread, const Record* owner, uint64_t key,
                                    uint64_t return_address, uint64_t sp) {
   key *= 0x9E3779B97F4A7C15;
-  const uint64_t entry = thread->stacks[StackSlot(key)];
+  const uint64_t entry = kept.stacks->ids[StackSlot(key)];
   if (__builtin_expect((entry >> 32) == ((key >> 16) & 0xFFFFFFFF), 1)) {
     return static_cast<uint32_t>(entry);
   }

@@ -189,7 +189,8 @@ bool WillSetFilter(const sock_fprog* filter) {
   // gives back, is there.
   constexpr uint32_t kMost = 192;
   const uint32_t count = session.chunk_count < kMost ? session.chunk_count : kMost;
-  if (Raw(SYS_madvise, Address(session.chunks), long{count} * static_cast<long>(kChunkSize),
+  char* const last = session.chunks + uint64_t{session.chunk_count - count} * kChunkSize;
+  if (Raw(SYS_madvise, Address(last), long{count} * static_cast<long>(kChunkSize),
           MADV_POPULATE_WRITE) == 0) {
     session.populated = count;
   }

@@ -92,30 +92,29 @@ IPCTRACE_START_CODE bool MapSession(const char* path) {
   struct stat status;
   long memory = -1;
   if (Raw(SYS_fstat, fd, Address(&status)) == 0 && S_ISREG(status.st_mode) &&
-      status.st_size >= static_cast<off_t>(sizeof(SessionHeader) + kChunkSize)) {
+      status.st_size >= static_cast<off_t>(kSessionHeaderBytes + kChunkSize)) {
     memory = Raw(SYS_mmap, 0, status.st_size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   }
   Raw(SYS_close, fd);
   if (memory < 0 && memory > -4096) return false;
-  auto* const header = reinterpret_cast<SessionHeader*>(memory);
-  const uint64_t chunks_end =
-      uint64_t{header->chunks_offset} + uint64_t{header->chunk_count} * kChunkSize;
+  char* const end = reinterpret_cast<char*>(memory) + status.st_size;
+  auto* const header = reinterpret_cast<SessionHeader*>(end - kSessionHeaderBytes);
   if (header->magic != kSessionMagic || header->version != kContractVersion ||
-      header->chunk_count == 0 || chunks_end > static_cast<uint64_t>(status.st_size) ||
-      header->header_bytes + uint64_t{header->chunk_count} * 8 > header->chunks_offset) {
+      header->chunk_count == 0 || header->chunk_count > header->ring_bytes / 8 ||
+      uint64_t{header->chunk_count} * kChunkSize + header->ring_bytes + kSessionHeaderBytes !=
+          static_cast<uint64_t>(status.st_size)) {
     Raw(SYS_munmap, memory, status.st_size);
     return false;
   }
   memcpy(session.path, path, length + 1);
   session.header = header;
   session.chunk_count = header->chunk_count;
-  session.ring = reinterpret_cast<std::atomic<uint64_t>*>(memory + header->header_bytes);
   session.tsc = header->clock == ClockKind::kTsc;
   session.options = header->options;
   session.payload = (header->options & (kOptionPipePayload | kOptionSocketPayload)) != 0;
   memcpy(session.ports, header->payload_ports, sizeof(session.ports));
   session.pid = static_cast<int32_t>(Raw(SYS_getpid));
-  session.chunks = reinterpret_cast<char*>(memory) + header->chunks_offset;
+  session.chunks = reinterpret_cast<char*>(memory);
   return true;
 }
 
@@ -139,18 +138,20 @@ IPCTRACE_START_CODE void Start(int, char**, char**) {
     return;
   }
   ThreadState* const thread = FirstThreadState();
+  if (thread == nullptr) {
+    session.chunks = nullptr;
+    return;
+  }
   session.valgrind = AskValgrind(ValgrindRequest::kIsRunning) != 0;
-  session.process = session.header->next_process.fetch_add(1);
-  TakeIdentity(thread, session.process, session.pid, static_cast<int32_t>(Raw(SYS_gettid)));
-  thread->stack_end = session.stack_end;
-  thread_state = thread;
-  AddStandardStreams();
-  SayHello(thread, argc, argv, first || session.process == 1);
+  const uint32_t process = BecomeProcess(thread, session.pid);
+  kept.stack_end = session.stack_end;
+  Adopt(thread);
+  SayHello(thread, argc, argv, first || process == 1);
   PrepareEnd();
 }
 
 namespace {
-__attribute__((constructor)) void Construct(int argc, char** argv, char** environment) {
+IPCTRACE_START_CODE __attribute__((constructor)) void Construct(int argc, char** argv, char** environment) {
   Start(argc, argv, environment);
 }
 }  // namespace

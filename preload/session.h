@@ -7,11 +7,10 @@
 
 #include "preload/trace/format.h"
 
-// What runs, and what is written, before main in every process: each lies together, since every page
-// that a new process touches first costs it some 2 us, of code as of data. A section of its own comes
-// last of all code, beside the constants, which the kernel then maps along with it.
+// What runs, and what is written, before main in every process lies together; see layout.ld.
 #define IPCTRACE_START_CODE __attribute__((section("ipctrace_start")))
 #define IPCTRACE_START_DATA __attribute__((section(".data")))
+#define IPCTRACE_START_TABLE __attribute__((section(".bss.at_start")))
 
 namespace ipctrace {
 
@@ -28,20 +27,18 @@ struct Session {
   bool valgrind;          // runs under Valgrind
   bool loads_pending;  // dlopen was called, and kModules not yet written
   bool untold;         // something was opened that is to be told of later (streams.h)
-  uint32_t process;    // this process's id in the trace
 
   SessionHeader* header;
   uint64_t clock_end;    // the last time that could be read (restraint.h); 0: it still can
-  uint32_t populated;    // chunks before this one have their memory, as far as was found here
+  uint32_t populated;    // so many chunks, the last ones, have their memory, as far as was found here
   uint32_t chunk_count;  // header->chunk_count, which the program may overwrite
-  std::atomic<uint64_t>* ring;
   uint64_t stack_end;    // the main thread's first frame
   uint64_t image_start;  // the executable as it is mapped
   uint64_t image_bytes;
   uint64_t heap_start;   // where the heap begins, which ends at sbrk(0)
   uint64_t options;      // SessionOptions
   uint16_t ports[kMostPayloadPorts];  // header->payload_ports
-  int32_t pid;
+  int32_t pid;         // at the start: of what this process was forked from
   bool first_of_bare;  // started the session, so waits for the report at its end
   bool library_reached;  // `library` could be read when it was last asked for
   char path[256];      // of the session's file: goes into every environment passed on

@@ -22,10 +22,10 @@ constexpr uint64_t kNear = uint64_t{64} << 20;  // no mapping is that near below
 
 // How many bytes from `sp` upwards can be read without a fault. A stack that is neither the thread's
 // own (an alternate signal stack, a coroutine's) nor known is trusted to the end of its page.
-uint64_t ReadableBytes(const ThreadState* thread, uint64_t sp) {
+IPCTRACE_START_CODE uint64_t ReadableBytes(uint64_t sp) {
   const uint64_t to_page_end = kPage - sp % kPage;
-  const uint64_t to_end = thread->stack_end - sp;
-  const uint64_t near = thread->stack_end == session.stack_end ? kNear : kPage;
+  const uint64_t to_end = kept.stack_end - sp;
+  const uint64_t near = kept.stack_end == session.stack_end ? kNear : kPage;
   if (to_end <= near) return to_end;
   return to_page_end;
 }
@@ -34,10 +34,10 @@ uint64_t ReadableBytes(const ThreadState* thread, uint64_t sp) {
 
 namespace {
 
-uint64_t Mix(const ThreadState* thread, uint64_t key, uint64_t sp) {
+IPCTRACE_START_CODE uint64_t Mix(uint64_t key, uint64_t sp) {
   const uint64_t start = session.exe_start;
   const uint64_t bytes = session.exe_bytes;
-  uint64_t words = ReadableBytes(thread, sp) / 8;
+  uint64_t words = ReadableBytes(sp) / 8;
   if (words > kMixedWords) words = kMixedWords;
   const auto* word = reinterpret_cast<const uint64_t*>(sp);
   const auto mix = [&](uint64_t value) __attribute__((always_inline)) {
@@ -62,9 +62,9 @@ uint64_t Mix(const ThreadState* thread, uint64_t key, uint64_t sp) {
 }
 
 // To look at words that were never written is a mistake elsewhere, and Memcheck says so.
-uint64_t MixUnderValgrind(const ThreadState* thread, uint64_t key, uint64_t sp) {
+uint64_t MixUnderValgrind(uint64_t key, uint64_t sp) {
   AskValgrind(ValgrindRequest::kChangeErrorDisablement, 1);
-  uint64_t mixed = Mix(thread, key, sp);
+  uint64_t mixed = Mix(key, sp);
   AskValgrind(ValgrindRequest::kMakeDefined, reinterpret_cast<uint64_t>(&mixed), sizeof(mixed));
   AskValgrind(ValgrindRequest::kChangeErrorDisablement, ~uint64_t{0});
   return mixed;
@@ -72,9 +72,9 @@ uint64_t MixUnderValgrind(const ThreadState* thread, uint64_t key, uint64_t sp) 
 
 }  // namespace
 
-uint64_t MixCallers(const ThreadState* thread, uint64_t key, uint64_t sp) {
-  if (__builtin_expect(session.valgrind, 0)) return MixUnderValgrind(thread, key, sp);
-  return Mix(thread, key, sp);
+IPCTRACE_START_CODE uint64_t MixCallers(uint64_t key, uint64_t sp) {
+  if (__builtin_expect(session.valgrind, 0)) return MixUnderValgrind(key, sp);
+  return Mix(key, sp);
 }
 
 void RecordFailure(ThreadState* thread, Record* record, uint64_t sp) {
@@ -83,18 +83,18 @@ void RecordFailure(ThreadState* thread, Record* record, uint64_t sp) {
   const uint64_t return_address = reinterpret_cast<uint64_t*>(sp)[-1];
   const auto call =
       static_cast<Call>(HeadCall(record->head.load(std::memory_order_relaxed)));
-  const uint64_t key = MixCallers(thread, StackKey(call, return_address, sp) + 1, sp);
+  const uint64_t key = MixCallers(StackKey(call, return_address, sp) + 1, sp);
   record->stack = FindStack(thread, record, key, return_address, sp);
 }
 
-uint32_t CopyNewStack(ThreadState* thread, const Record* owner, uint64_t key,
+IPCTRACE_START_CODE uint32_t CopyNewStack(ThreadState* thread, const Record* owner, uint64_t key,
                       uint64_t return_address, uint64_t sp) {
   const uint32_t id = CopyStack(thread, owner, return_address, sp);
-  thread->stacks[StackSlot(key)] = ((key >> 16) & 0xFFFFFFFF) << 32 | id;
+  kept.stacks->ids[StackSlot(key)] = ((key >> 16) & 0xFFFFFFFF) << 32 | id;
   return id;
 }
 
-uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t return_address, uint64_t sp) {
+IPCTRACE_START_CODE uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t return_address, uint64_t sp) {
   if (__builtin_expect(session.loads_pending, 0)) SayModulesUnlocked(thread);
   StackCopy copy = {};
   __asm__ volatile("movq %%rbx, %0" : "=m"(copy.rbx));
@@ -106,20 +106,20 @@ uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t return_add
   copy.rip = return_address;
   copy.rsp = sp;
   copy.id = session.header->next_stack.fetch_add(1);
-  uint64_t bytes = ReadableBytes(thread, sp);
+  uint64_t bytes = ReadableBytes(sp);
   const void* from = reinterpret_cast<const void*>(sp);
   bool scratch = false;
-  if (bytes < kStackCopyBytes && thread->stack_end - sp > bytes && !thread->scratch_used) {
+  if (bytes < kStackCopyBytes && kept.stack_end - sp > bytes && !thread->scratch_used) {
     // Further up may be unmapped: let the kernel read it.
     scratch = thread->scratch_used = true;
-    iovec local = {thread->scratch, kStackCopyBytes};
+    iovec local = {kept.stacks->scratch, kStackCopyBytes};
     iovec remote[2] = {{reinterpret_cast<void*>(sp), bytes},
                        {reinterpret_cast<void*>(sp + bytes), kStackCopyBytes - bytes}};
     const long got = Raw(SYS_process_vm_readv, thread->id.pid, Address(&local), 1,
                          Address(remote), 2, 0);
     if (got >= static_cast<long>(bytes)) {
       bytes = static_cast<uint64_t>(got);
-      from = thread->scratch;
+      from = kept.stacks->scratch;
     }
   }
   if (bytes > kStackCopyBytes) bytes = kStackCopyBytes;

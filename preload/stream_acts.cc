@@ -237,9 +237,9 @@ void StreamWrite::RecordBytes(uint64_t bytes, uint64_t produced, const char* dat
 
 ManyStreams::ManyStreams() {
   FILE* last = nullptr;
-  for (const auto& entry : stream_table) {
-    FILE* const stream = entry.load(std::memory_order_relaxed);
-    if (stream == nullptr || stream == UntoldEntry() || stream == last || count_ == kMost) continue;
+  for (int fd = 0; fd < kStreamTableSize; ++fd) {
+    FILE* const stream = StreamOn(fd);
+    if (stream == nullptr || stream == last || count_ == kMost) continue;
     last = stream;
     const uint64_t pending = AllPending(stream);
     if (pending == 0) continue;

@@ -10,17 +10,26 @@
 
 namespace ipctrace {
 
-std::atomic<FILE*> stream_table[kStreamTableSize];
-uint8_t stream_reported[kStreamTableSize];
+IPCTRACE_START_DATA constinit std::atomic<NumberMark> number_marks[kStreamTableSize] = {
+    NumberMark::kStandard, NumberMark::kStandard, NumberMark::kStandard};
+IPCTRACE_START_TABLE uint8_t stream_reported[kStreamTableSize];
 
 namespace {
 
-std::atomic<int> stream_top{2};  // no entry above it is in use
+std::atomic<FILE*> stream_table[kStreamTableSize];  // where NumberMark::kStream
+std::atomic<int> stream_top{2};                     // no number above it is marked
+
+void Mark(int fd, NumberMark mark) {
+  if (fd > stream_top.load(std::memory_order_relaxed)) stream_top.store(fd);
+  number_marks[fd].store(mark, std::memory_order_release);
+}
 
 void Enter(int fd, FILE* stream) {
-  if (fd > stream_top.load(std::memory_order_relaxed)) stream_top.store(fd);
-  stream_table[fd].store(stream);
+  stream_table[fd].store(stream, std::memory_order_relaxed);
+  Mark(fd, NumberMark::kStream);
 }
+
+void Remove(int fd) { number_marks[fd].store(NumberMark::kNone, std::memory_order_release); }
 
 bool InTable(int fd) { return static_cast<unsigned>(fd) < kStreamTableSize; }
 
@@ -48,7 +57,7 @@ uint64_t BytesOf(const wchar_t* from, const wchar_t* to) {
 
 // Writes a kStreamState if there is something to say. In a threaded program another thread may be
 // about to free the stream: there the kernel reads it for us.
-void Report(FILE* stream, int only = -1) {
+IPCTRACE_START_CODE void Report(FILE* stream, int only = -1) {
   alignas(FILE) char copy[sizeof(FILE)];
   const FILE* seen = stream;
   if (session.threaded) {
@@ -94,10 +103,15 @@ uint64_t WidePending(const FILE* stream) {
   return BytesOf(wide->write_base, wide->write_ptr);
 }
 
-IPCTRACE_START_CODE void AddStandardStreams() {
-  stream_table[0].store(stdin);
-  stream_table[1].store(stdout);
-  stream_table[2].store(stderr);
+IPCTRACE_START_CODE FILE* StreamOn(int fd) {
+  switch (MarkOf(fd)) {
+    case NumberMark::kStandard:
+      return fd == 0 ? stdin : fd == 1 ? stdout : stderr;
+    case NumberMark::kStream:
+      return stream_table[fd].load(std::memory_order_relaxed);
+    default:
+      return nullptr;
+  }
 }
 
 void DidOpenStream(FILE* stream) {
@@ -107,11 +121,11 @@ void DidOpenStream(FILE* stream) {
   stream_reported[fd] = 0;
 }
 
-void WillCloseStream(FILE* stream) {
+IPCTRACE_START_CODE void WillCloseStream(FILE* stream) {
   if (IsVforked()) return;
   const int top = stream_top.load(std::memory_order_relaxed);
   for (int fd = 0; fd <= top; ++fd) {
-    if (stream_table[fd].load(std::memory_order_relaxed) == stream) stream_table[fd].store(nullptr);
+    if (StreamOn(fd) == stream) Remove(fd);
   }
 }
 
@@ -125,12 +139,12 @@ void DidDupDescriptor(int from, int to) {
   Enter(to, stream);
 }
 
-void DidCloseDescriptor(int fd) {
+IPCTRACE_START_CODE void DidCloseDescriptor(int fd) {
   if (!InTable(fd)) return;
   if (DropUntold(fd)) return;
   FILE* const there = StreamOn(fd);
   if (there == nullptr || NumberOf(there) == fd || IsVforked()) return;
-  stream_table[fd].store(nullptr);
+  Remove(fd);
 }
 
 // --- What is told later --------------------------------------------------------------------------
@@ -160,7 +174,7 @@ bool MayTellLater(int fd, const char* path) {
     return false;
   }
   if (StreamOn(fd) != nullptr) return false;
-  Enter(fd, UntoldEntry());
+  Mark(fd, NumberMark::kUntold);
   session.untold = true;
   return true;
 }
@@ -168,7 +182,7 @@ bool MayTellLater(int fd, const char* path) {
 bool DropUntold(int fd) {
   if (!IsUntold(fd)) return false;
   // The vforking parent has told all that it had: this is no number of a vforked child's.
-  stream_table[fd].store(nullptr);
+  Remove(fd);
   return true;
 }
 

@@ -18,18 +18,18 @@ namespace ipctrace {
 
 inline constexpr int kStreamTableSize = 1024;
 
-// The stream on a descriptor, or on the descriptor that it is a duplicate of; or UntoldEntry().
-extern std::atomic<FILE*> stream_table[kStreamTableSize] __attribute__((visibility("hidden")));
-// In the place of a stream: the trace is to be told what the descriptor is (Op::kDescribed).
-inline FILE* UntoldEntry() { return reinterpret_cast<FILE*>(1); }
+enum class NumberMark : uint8_t {
+  kNone,
+  kStandard,  // stdin, stdout or stderr, as at the start
+  kStream,    // there is a stream on it, or on the descriptor that it is a duplicate of
+  kUntold,    // the trace is to be told what it is (Op::kDescribed)
+};
+extern std::atomic<NumberMark> number_marks[kStreamTableSize] __attribute__((visibility("hidden")));
+inline NumberMark MarkOf(int fd) { return number_marks[fd].load(std::memory_order_acquire); }
 inline bool IsUntold(int fd) {
-  return static_cast<unsigned>(fd) < kStreamTableSize &&
-         stream_table[fd].load(std::memory_order_relaxed) == UntoldEntry();
+  return static_cast<unsigned>(fd) < kStreamTableSize && MarkOf(fd) == NumberMark::kUntold;
 }
-inline FILE* StreamOn(int fd) {
-  FILE* const entry = stream_table[fd].load(std::memory_order_relaxed);
-  return entry == UntoldEntry() ? nullptr : entry;
-}
+FILE* StreamOn(int fd);
 
 // Bit set: the last kStreamState of that stream was not "empty".
 extern uint8_t stream_reported[kStreamTableSize] __attribute__((visibility("hidden")));
@@ -80,7 +80,6 @@ inline uint64_t AllPending(const FILE* stream) {
   return Pending(stream) + (__builtin_expect(stream->_mode > 0, 0) ? WidePending(stream) : 0);
 }
 
-void AddStandardStreams();
 void DidOpenStream(FILE* stream);
 void WillCloseStream(FILE* stream);
 void DidDupDescriptor(int from, int to);
@@ -101,7 +100,7 @@ void SampleStreams();
 void ReportStream(int fd) IPCTRACE_COLD;
 IPCTRACE_INLINE bool HasEntry(int fd) {
   return __builtin_expect(static_cast<unsigned>(fd) < kStreamTableSize, 1) &&
-         __builtin_expect(stream_table[fd].load(std::memory_order_relaxed) != nullptr, 0);
+         __builtin_expect(MarkOf(fd) != NumberMark::kNone, 0);
 }
 IPCTRACE_INLINE void BeforeRawUse(int fd) {
   if (!HasEntry(fd)) return;

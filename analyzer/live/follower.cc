@@ -70,7 +70,6 @@ Follower::Follower(SessionHeader* header, int fd, const TraceClock* clock)
       fd_(fd),
       clock_(clock),
       chunk_count_(header->chunk_count),
-      ring_(SessionRing(header)),
       first_chunk_(SessionChunk(header, 0)),
       freed_(header->freed.load(std::memory_order_relaxed)),
       fresh_(static_cast<uint32_t>(header->freed.load(std::memory_order_relaxed))) {}
@@ -113,7 +112,7 @@ void Follower::TakeChunks() {
 }
 
 bool Follower::TakeChunk(uint64_t ticket) {
-  uint64_t slot = ring_[ticket % chunk_count_].load(std::memory_order_acquire);
+  uint64_t slot = SlotFor(header_, ticket, chunk_count_).load(std::memory_order_acquire);
   uint32_t index = SlotChunk(slot);
   if (index >= chunk_count_) {
     broken_ = true;
@@ -124,7 +123,7 @@ bool Follower::TakeChunk(uint64_t ticket) {
   if (lap == 1) {
     // Its page may not be there, and to touch it on a full disk would kill us.
     uint32_t its_lap = 0;
-    auto offset = reinterpret_cast<char*>(chunk) - reinterpret_cast<char*>(header_);
+    auto offset = reinterpret_cast<char*>(chunk) - reinterpret_cast<char*>(first_chunk_);
     if (pread(fd_, &its_lap, sizeof(its_lap), offset) != sizeof(its_lap) || its_lap != lap) {
       return false;
     }
@@ -379,8 +378,8 @@ void Follower::RefillRing() {
   size_t put = 0;
   for (; put < free_.size(); ++put, ++ticket) {
     if (!waiting_.empty() && ticket - count >= waiting_.front().number) break;
-    ring_[ticket % count].store(RingSlot(ticket / count + 1, free_[put]),
-                                std::memory_order_release);
+    SlotFor(header_, ticket, count)
+        .store(RingSlot(ticket / count + 1, free_[put]), std::memory_order_release);
   }
   if (put == 0) return;
   free_.erase(free_.begin(), free_.begin() + static_cast<ptrdiff_t>(put));
@@ -399,7 +398,7 @@ void Follower::AddChunks() {
   uint64_t left = freed_ - std::min(header_->claimed.load(std::memory_order_relaxed), freed_);
   if (left > kMoreChunks / 4 || !free_.empty()) return;
   for (uint32_t i = 0; i < kMoreChunks && fresh_ < chunk_count_; ++i) {
-    free_.push_back(fresh_++);
+    free_.push_back(chunk_count_ - 1 - fresh_++);
   }
   RefillRing();
 }

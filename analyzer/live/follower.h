@@ -150,7 +150,6 @@ class Follower {
   const TraceClock* clock_;
   // As the session was made: the program can overwrite what the header says.
   const uint32_t chunk_count_;
-  std::atomic<uint64_t>* const ring_;
   ChunkHeader* const first_chunk_;
   uint64_t freed_;
   bool broken_ = false;

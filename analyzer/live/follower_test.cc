@@ -33,7 +33,7 @@ struct Session {
     fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   }
   ~Session() {
-    munmap(header, header->file_bytes);
+    UnmapSession(header);
     close(fd);
     unlink(path.c_str());
   }
@@ -98,7 +98,7 @@ class Writer {
     uint64_t ticket = header_->claimed.fetch_add(1);
     uint32_t count = header_->chunk_count;
     uint64_t lap = ticket / count + 1, slot;
-    while (SlotLap(slot = SessionRing(header_)[ticket % count].load()) != lap) {
+    while (SlotLap(slot = SlotFor(header_, ticket, count).load()) != lap) {
       std::this_thread::yield();
     }
     chunk_ = SessionChunk(header_, SlotChunk(slot));

@@ -63,7 +63,6 @@ struct LiveSession::Impl {
     int pidfd;
   };
   absl::flat_hash_map<int32_t, Known> living;  // by pid
-  size_t header_bytes = 0;                     // of the mapping
   absl::flat_hash_map<int32_t, uint32_t> ids;  // pid -> latest trace id, of the dead too
   bool heard = false;
   absl::Duration sleep = absl::ZeroDuration();
@@ -81,8 +80,8 @@ struct LiveSession::Impl {
   std::optional<BytesMoved> moved_before = BytesMoved();
   std::optional<BytesMoved> moved;
 
-  char* chunks = nullptr;  // the first one
-  uint64_t populated = 0;  // chunks whose pages were made
+  char* chunks_end = nullptr;
+  uint64_t populated = 0;  // chunks, from the last one on, whose pages were made
   bool may_populate = true;
 
   ~Impl() {
@@ -92,7 +91,7 @@ struct LiveSession::Impl {
     if (fd >= 0) close(fd);
     if (header != nullptr) {
       header->analyzer_state.store(static_cast<uint32_t>(AnalyzerState::kGone));
-      munmap(header, header_bytes);
+      UnmapSession(header);
     }
     if (!path.empty()) unlink(path.c_str());
   }
@@ -105,7 +104,7 @@ struct LiveSession::Impl {
     const uint64_t wanted =
         taken < kStock ? std::min<uint64_t>(kReady + 2 * taken, kStock) : kStock;
     if (wanted <= populated || !may_populate) return;
-    if (madvise(chunks + populated * kChunkSize, (wanted - populated) * kChunkSize,
+    if (madvise(chunks_end - wanted * kChunkSize, (wanted - populated) * kChunkSize,
                 MADV_POPULATE_WRITE) != 0) {
       may_populate = false;
       return;
@@ -209,12 +208,12 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
   std::string error;
   size_t bytes = config.bytes == 0 ? kDefaultSessionSize : config.bytes;
   impl->header = CreateSession(path, bytes, impl->clock->kind(), &error, kStock);
-  if (impl->header != nullptr) impl->header_bytes = impl->header->file_bytes;
   if (impl->header == nullptr) {
     return absl::ResourceExhaustedError(absl::StrCat("The trace cannot be set up: ", error, "."));
   }
   impl->path = path;
-  impl->chunks = reinterpret_cast<char*>(SessionChunk(impl->header, 0));
+  impl->chunks_end =
+      reinterpret_cast<char*>(SessionChunk(impl->header, impl->header->chunk_count));
   impl->Populate();
   impl->header->options = config.options;
   std::copy(config.payload_ports.begin(), config.payload_ports.end(), impl->header->payload_ports);

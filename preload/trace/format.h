@@ -2,7 +2,10 @@
 //
 // A session is one file, mapped MAP_SHARED by every traced process and by the analyzer:
 //
-//   SessionHeader | ring of free chunks | chunk 0 | chunk 1 | ...
+//   chunk 0 | chunk 1 | ... | ring of free chunks | SessionHeader
+//
+// The last chunks are used first. The end of a mapping lies beside the program's libraries, so that
+// what is used shares their page tables, of which each costs a new process more than 1 us.
 //
 // A chunk belongs to one thread at a time. The thread appends Records to it with no atomic
 // operation that another thread could contend for. When the chunk is full it takes the next one
@@ -41,12 +44,13 @@ inline constexpr char kOptionsVariable[] = "IPCTRACE_OPTIONS";
 inline constexpr char kAnalyzerVariable[] = "IPCTRACE_ANALYZER";
 
 inline constexpr uint64_t kSessionMagic = 0x3143525443504900;  // "\0IPCTRC1"
-inline constexpr uint32_t kFormatVersion = 3;  // part of kContractVersion (calls.h)
+inline constexpr uint32_t kFormatVersion = 4;  // part of kContractVersion (calls.h)
 
 inline constexpr size_t kRecordSize = 64;
 inline constexpr size_t kChunkSize = 8192;
 inline constexpr size_t kRecordsPerChunk = kChunkSize / kRecordSize - 1;  // after the chunk's header
 inline constexpr size_t kDefaultSessionSize = size_t{64} << 20;
+inline constexpr size_t kSessionHeaderBytes = 4096;  // the file's last page
 
 enum class ClockKind : uint32_t { kTsc = 1, kMonotonicNs = 2 };
 
@@ -69,15 +73,14 @@ enum class AnalyzerState : uint32_t {
 struct SessionHeader {
   uint64_t magic;
   uint32_t version;       // kContractVersion
-  uint32_t header_bytes;  // offset of the ring
+  uint32_t ring_bytes;  // before this header
   uint64_t file_bytes;
   uint32_t chunk_count;
-  uint32_t chunks_offset;  // offset of chunk 0, a multiple of the page size
   ClockKind clock;
   int32_t analyzer_pid;
   uint64_t options;
   int32_t first_pid;  // bare form: the process that started the session; 0 under `ipctrace run`
-  std::atomic<uint32_t> populated;  // chunks before this one are known to have their memory
+  std::atomic<uint32_t> populated;  // so many chunks, the last ones, are known to have their memory
   uint16_t payload_ports[kMostPayloadPorts];  // at one end or the other; all 0: any socket
   // Set by the traced process that first makes a FIFO or finds one; see kDescribed in ops.h.
   std::atomic<uint32_t> fifos;
@@ -100,6 +103,10 @@ struct SessionHeader {
   std::atomic<uint64_t> untraced_execs;            // execs into what cannot load the library
 };
 
+// The ring's slot for a ticket. Slot 0 is the last one: those of a short run lie beside the header.
+inline std::atomic<uint64_t>& SlotFor(SessionHeader* header, uint64_t ticket, uint32_t chunk_count) {
+  return reinterpret_cast<std::atomic<uint64_t>*>(header)[-1 - static_cast<int64_t>(ticket % chunk_count)];
+}
 inline constexpr uint64_t RingSlot(uint64_t lap, uint32_t chunk) { return lap << 32 | chunk; }
 inline constexpr uint64_t SlotLap(uint64_t slot) { return slot >> 32; }
 inline constexpr uint32_t SlotChunk(uint64_t slot) { return static_cast<uint32_t>(slot); }

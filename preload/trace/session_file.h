@@ -21,13 +21,11 @@
 namespace ipctrace {
 
 // Where the pieces of a mapped session are.
-inline std::atomic<uint64_t>* SessionRing(SessionHeader* header) {
-  return reinterpret_cast<std::atomic<uint64_t>*>(reinterpret_cast<char*>(header) +
-                                                  header->header_bytes);
+inline char* SessionStart(SessionHeader* header) {
+  return reinterpret_cast<char*>(header) + kSessionHeaderBytes - header->file_bytes;
 }
 inline ChunkHeader* SessionChunk(SessionHeader* header, uint32_t chunk) {
-  return reinterpret_cast<ChunkHeader*>(reinterpret_cast<char*>(header) + header->chunks_offset +
-                                        uint64_t{chunk} * kChunkSize);
+  return reinterpret_cast<ChunkHeader*>(SessionStart(header) + uint64_t{chunk} * kChunkSize);
 }
 inline Record* ChunkRecords(ChunkHeader* chunk) { return reinterpret_cast<Record*>(chunk + 1); }
 
@@ -50,9 +48,9 @@ inline ClockKind ChooseClock() {
 // ring are allocated here, so that a full disk fails here and not by SIGBUS.
 //
 // The magic is stored last: a file without it is not ready. Returns the header; or nullptr, with
-// the reason in `error`. The mapping is the caller's to munmap(header, header->file_bytes).
+// the reason in `error`. The mapping is the caller's to UnmapSession.
 //
-// The ring is stocked with the first `stock` chunks. A chunk's pages cost some microseconds when
+// The ring is stocked with `stock` chunks, the last one first. A chunk's pages cost some microseconds when
 // they are first used, so the analyzer adds further ones only when the first are not enough.
 inline SessionHeader* CreateSession(const std::string& path, size_t bytes, ClockKind clock,
                                     std::string* error, uint32_t stock = ~uint32_t{0}) {
@@ -63,13 +61,14 @@ inline SessionHeader* CreateSession(const std::string& path, size_t bytes, Clock
     return nullptr;
   };
   const uint32_t chunks = static_cast<uint32_t>(bytes / kChunkSize);
-  size_t front = sizeof(SessionHeader) + size_t{chunks} * sizeof(uint64_t);
-  front = (front + kPage - 1) / kPage * kPage;
+  size_t ring = size_t{chunks} * sizeof(uint64_t);
+  ring = (ring + kPage - 1) / kPage * kPage;
+  const size_t header_at = size_t{chunks} * kChunkSize + ring;
   if (chunks < 16) {
     errno = EINVAL;
     return fail("too small a session for");
   }
-  const size_t total = front + size_t{chunks} * kChunkSize;
+  const size_t total = header_at + kSessionHeaderBytes;
   const int fd = open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (fd < 0) return fail("cannot create the session's file");
   struct stat status;
@@ -79,7 +78,8 @@ inline SessionHeader* CreateSession(const std::string& path, size_t bytes, Clock
     return fail("cannot use as the session's file");
   }
   if (ftruncate(fd, static_cast<off_t>(total)) != 0 ||
-      (errno = posix_fallocate(fd, 0, static_cast<off_t>(front))) != 0) {
+      (errno = posix_fallocate(fd, static_cast<off_t>(header_at - ring),
+                               static_cast<off_t>(ring + kSessionHeaderBytes))) != 0) {
     const int saved = errno;
     close(fd);
     errno = saved;
@@ -92,12 +92,11 @@ inline SessionHeader* CreateSession(const std::string& path, size_t bytes, Clock
     errno = saved;
     return fail("cannot map the session's file");
   }
-  auto* header = new (memory) SessionHeader{};
+  auto* header = new (static_cast<char*>(memory) + header_at) SessionHeader{};
   header->version = kContractVersion;
-  header->header_bytes = sizeof(SessionHeader);
+  header->ring_bytes = static_cast<uint32_t>(ring);
   header->file_bytes = total;
   header->chunk_count = chunks;
-  header->chunks_offset = static_cast<uint32_t>(front);
   header->clock = clock;
   header->analyzer_pid = getpid();
   header->next_process.store(1);
@@ -105,10 +104,16 @@ inline SessionHeader* CreateSession(const std::string& path, size_t bytes, Clock
   header->next_stack.store(1);
   if (stock > chunks) stock = chunks;
   header->freed.store(stock);
-  for (uint32_t i = 0; i < stock; ++i) SessionRing(header)[i].store(RingSlot(1, i));
+  for (uint32_t i = 0; i < stock; ++i) {
+    SlotFor(header, i, chunks).store(RingSlot(1, chunks - 1 - i));
+  }
   std::atomic_thread_fence(std::memory_order_release);
   reinterpret_cast<std::atomic<uint64_t>*>(&header->magic)->store(kSessionMagic);
   return header;
+}
+
+inline void UnmapSession(SessionHeader* header) {
+  munmap(SessionStart(header), header->file_bytes);
 }
 
 }  // namespace ipctrace

@@ -49,7 +49,8 @@ class WrittenSession {
     for (uint32_t turn = 0; turn < chunks_each; ++turn) {
       for (uint32_t i = 0; i < kRecordsPerChunk; ++i) {
         for (uint32_t thread = 0; thread < threads; ++thread) {
-          ChunkHeader* chunk = SessionChunk(header_, turn * threads + thread);
+          ChunkHeader* chunk = SessionChunk(
+              header_, SlotChunk(SlotFor(header_, turn * threads + thread, header_->chunk_count).load()));
           if (i == 0) {
             chunk->process = 1;
             chunk->thread = thread + 1;
@@ -71,7 +72,7 @@ class WrittenSession {
     header_->claimed.store(uint64_t{threads} * chunks_each);
   }
   ~WrittenSession() {
-    munmap(header_, header_->file_bytes);
+    UnmapSession(header_);
     close(fd_);
     unlink(path_.c_str());
   }

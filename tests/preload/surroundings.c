@@ -76,8 +76,8 @@ static int scribble(int value, int all) {
   }
   fclose(maps);
   for (int i = 0; i < found; i++) {
-    unsigned long end = all ? to[i] : from[i] + 65536;
-    for (unsigned long at = from[i]; at < end; at += 4096) memset((void *)at, value, 4096);
+    unsigned long start = all ? from[i] : to[i] - 65536;  // the last part is always in use
+    for (unsigned long at = start; at < to[i]; at += 4096) memset((void *)at, value, 4096);
   }
   return found;
 }

@@ -69,7 +69,7 @@ void Decode(SessionHeader* header, TracedRun* run) {
   const uint64_t claimed = std::min<uint64_t>(header->claimed.load(), header->chunk_count);
   std::vector<ChunkHeader*> chunks;
   for (uint64_t i = 0; i < claimed; ++i) {
-    ChunkHeader* const chunk = SessionChunk(header, SlotChunk(SessionRing(header)[i].load()));
+    ChunkHeader* const chunk = SessionChunk(header, SlotChunk(SlotFor(header, i, header->chunk_count).load()));
     if (chunk->lap.load() != 0) chunks.push_back(chunk);
   }
   std::map<std::pair<uint32_t, uint64_t>, SeenRecord> all;  // by thread and number
@@ -124,7 +124,7 @@ TracedRun RunTraced(const std::vector<std::string>& argv, const TraceOptions& op
   TracedRun run;
   Run(argv, options, {"LD_PRELOAD=" + LibraryPath(), "IPCTRACE_SESSION=" + path}, &run);
   Decode(header, &run);
-  munmap(header, header->file_bytes);
+  UnmapSession(header);
   unlink(path.c_str());
   return run;
 }
