@@ -13,7 +13,7 @@
 
 namespace ipctrace {
 
-void NoteInside(const char* name, bool writes) {
+IPCTRACE_START_CODE void NoteInside(const char* name, bool writes) {
   const int saved = errno;
   Fact inside(Call::fact_inside, -1);
   inside->c = writes;
@@ -23,7 +23,7 @@ void NoteInside(const char* name, bool writes) {
 }
 
 // From the thunks: says it, and where to go on.
-extern "C" __attribute__((visibility("hidden"), used)) void* ipctrace_inside(const char* name,
+extern "C" __attribute__((visibility("hidden"), used)) IPCTRACE_START_CODE void* ipctrace_inside(const char* name,
                                                                              void** real,
                                                                              uint64_t writes) {
   void* const function = FindReal(name);
@@ -36,7 +36,7 @@ extern "C" __attribute__((visibility("hidden"), used)) void* ipctrace_inside(con
 
 // Saves what may hold an argument; none of these functions takes a floating-point one.
 __asm__(
-    ".text\n"
+    ".section ipctrace_start, \"ax\", @progbits\n"
     ".type ipctrace_first_inside, @function\n"
     "ipctrace_first_inside:\n"  // r10: its name, r11: where its address is kept
     "  .cfi_startproc\n"
@@ -64,18 +64,18 @@ __asm__(
     ".size ipctrace_first_inside, .-ipctrace_first_inside\n");
 
 // A byte before the name tells whether it writes.
-#define THUNK(name, writes)                \
+#define THUNK(name, writes, section)       \
   __asm__(                                 \
       ".section .rodata\n"                 \
       "  .byte " #writes                   \
       "\n"                                 \
       ".Lname_" #name ": .string \"" #name \
       "\"\n"                               \
-      ".section .bss\n"                    \
+      ".section .bss.functions_inside, \"aw\", @nobits\n" \
       "  .balign 8\n"                      \
       ".Lreal_" #name                      \
       ": .skip 8\n"                        \
-      ".text\n"                            \
+      section "\n"                         \
       ".globl " #name                      \
       "\n"                                 \
       ".type " #name ", @function\n" #name \
@@ -94,11 +94,12 @@ __asm__(
       "  jmp ipctrace_first_inside\n"      \
       "  .cfi_endproc\n"                   \
       ".size " #name ", .-" #name "\n")
-#define READS(name) THUNK(name, 0)
-#define WRITES(name) THUNK(name, 1)
+#define READS(name) THUNK(name, 0, ".text")
+#define WRITES(name) THUNK(name, 1, ".text")
+#define IPCTRACE_START_SECTION ".section ipctrace_start, \"ax\", @progbits"  // most programs call it
 
 // Locales, messages, character sets.
-READS(setlocale);
+THUNK(setlocale, 0, IPCTRACE_START_SECTION);
 READS(newlocale);
 READS(__newlocale);
 READS(catopen);
@@ -301,7 +302,7 @@ WRITES(addmntent);
 READS(getloadavg);
 READS(get_nprocs);
 READS(get_nprocs_conf);
-READS(sysconf);
+THUNK(sysconf, 0, IPCTRACE_START_SECTION);
 READS(__sysconf);
 READS(pathconf);
 READS(fpathconf);

@@ -11,7 +11,7 @@
 
 namespace ipctrace {
 
-alignas(4096) void* real_functions[kCallCount];
+__attribute__((section(".bss.functions"))) void* real_functions[kCallCount];
 
 namespace {
 
@@ -123,9 +123,9 @@ IPCTRACE_START_CODE void* FindReal(Call call) {
   return real_functions[index] = FindNext(NameOf(call), kHashes.of[index]);
 }
 
-void* FindReal(const char* name) { return FindNext(name, GnuHash(name)); }
+IPCTRACE_START_CODE void* FindReal(const char* name) { return FindNext(name, GnuHash(name)); }
 
-void* FindData(const char* name) {
+IPCTRACE_START_CODE void* FindData(const char* name) {
   void* found = nullptr;
   for (const link_map* map = _r_debug.r_map; map != nullptr && found == nullptr; map = map->l_next) {
     found = FindIn(map, name, GnuHash(name), true);

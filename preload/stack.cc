@@ -77,7 +77,7 @@ IPCTRACE_START_CODE uint64_t MixCallers(uint64_t key, uint64_t sp) {
   return Mix(key, sp);
 }
 
-void RecordFailure(ThreadState* thread, Record* record, uint64_t sp) {
+IPCTRACE_START_CODE void RecordFailure(ThreadState* thread, Record* record, uint64_t sp) {
   record->err = errno;
   if (sp == 0) return;
   const uint64_t return_address = reinterpret_cast<uint64_t*>(sp)[-1];
@@ -86,6 +86,39 @@ void RecordFailure(ThreadState* thread, Record* record, uint64_t sp) {
   const uint64_t key = MixCallers(StackKey(call, return_address, sp) + 1, sp);
   record->stack = FindStack(thread, record, key, return_address, sp);
 }
+
+namespace {
+
+// What an unwinder can use of a stack: where the code is that called, and where on the stack its frames
+// are. Of 4 KiB that is some tenth. Addresses are told by where they lie: from some way below this
+// library to the end of the address space, where the libraries and the stack are; in the executable; or
+// near `sp`, which may be on another stack.
+IPCTRACE_START_CODE void WriteWords(BlobWriter& writer, const uint64_t* words, size_t count,
+                                    uint64_t sp) {
+  constexpr uint64_t kBelow = uint64_t{1} << 39, kEnd = uint64_t{1} << 47, kAround = 1 << 20;
+  const uint64_t mapped = reinterpret_cast<uint64_t>(&session) - kBelow;
+  const uint64_t image = session.image_start, image_bytes = session.image_bytes;
+  const bool all = session.valgrind;  // to compare what was never written would be a mistake
+  const bool away = sp - mapped >= kEnd - mapped;
+  for (size_t at = 0; at < count; at += kStackBlockWords) {
+    const size_t size = count - at < kStackBlockWords ? count - at : kStackBlockWords;
+    uint64_t block[1 + kStackBlockWords];
+    uint64_t mask = 0;
+    size_t used = 1;
+    for (size_t i = 0; i < size; ++i) {
+      const uint64_t word = words[at + i];
+      block[used] = word;
+      bool is_address = all || (word - mapped < kEnd - mapped) | (word - image < image_bytes);
+      if (__builtin_expect(away, 0)) is_address |= word - (sp - kAround) < 2 * kAround;
+      mask |= uint64_t{is_address} << i;
+      used += is_address;
+    }
+    block[0] = mask;
+    writer.Write(block, used * 8);
+  }
+}
+
+}  // namespace
 
 IPCTRACE_START_CODE uint32_t CopyNewStack(ThreadState* thread, const Record* owner, uint64_t key,
                       uint64_t return_address, uint64_t sp) {
@@ -125,7 +158,7 @@ IPCTRACE_START_CODE uint32_t CopyStack(ThreadState* thread, const Record* owner,
   if (bytes > kStackCopyBytes) bytes = kStackCopyBytes;
   BlobWriter writer(thread, owner, BlobTag::kStack);
   writer.Write(&copy, sizeof(copy));
-  writer.Write(from, bytes);
+  WriteWords(writer, static_cast<const uint64_t*>(from), bytes / 8, sp);
   writer.Finish();
   if (scratch) thread->scratch_used = false;
   return copy.id;

@@ -22,6 +22,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "preload/trace/format.h"
+#include "preload/trace/stack_copy.h"
 
 namespace ipctrace {
 namespace {
@@ -190,14 +191,10 @@ std::string StackOfParked(int32_t pid, int32_t tid) {
   }
   const int memory = open(absl::StrCat("/proc/", pid, "/mem").c_str(), O_RDONLY | O_CLOEXEC);
   if (memory < 0) return "";
-  std::string stack(sizeof(copy) + kStackCopyBytes, '\0');
-  std::memcpy(stack.data(), &copy, sizeof(copy));
-  const ssize_t length =
-      pread(memory, stack.data() + sizeof(copy), kStackCopyBytes, static_cast<off_t>(copy.rsp));
+  char bytes[kStackCopyBytes];
+  const ssize_t length = pread(memory, bytes, sizeof(bytes), static_cast<off_t>(copy.rsp));
   close(memory);
-  if (length <= 0) return "";
-  stack.resize(sizeof(copy) + static_cast<size_t>(length));
-  return stack;
+  return length <= 0 ? "" : PackStack(copy, {bytes, static_cast<size_t>(length)});
 }
 
 size_t CountThreads(int32_t pid) {

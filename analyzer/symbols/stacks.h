@@ -35,8 +35,8 @@ class Stacks {
   void SetModules(uint32_t process, std::string_view text);
   // `child` was forked from `parent`: it has the same modules until it says otherwise.
   void CopyModules(uint32_t parent, uint32_t child);
-  // A captured stack: `blob` is StackCopy and the bytes from its rsp upwards. `called`, which
-  // outlives this, is the symbol of the function whose call it was taken at; empty: not known.
+  // A captured stack: `blob` is a BlobTag::kStack. `called`, which outlives this, is the symbol of
+  // the function whose call it was taken at; empty: not known.
   void Add(uint32_t id, uint32_t process, std::string_view blob, std::string_view called = "");
 
   // Empty for an unknown id. The reference is valid until the next non-const call.

@@ -8,6 +8,7 @@
 #include "analyzer/symbols/testing.h"
 #include "gtest/gtest.h"
 #include "preload/trace/format.h"
+#include "preload/trace/stack_copy.h"
 
 namespace ipctrace {
 namespace {
@@ -94,9 +95,12 @@ TEST(StacksTest, ACopyThatEndsEarlyGivesItsInnermostFrames) {
   const Capture capture = CaptureStacks(kNested, "gcc -O2 -g");
   ASSERT_EQ(capture.stacks.size(), 1u);
   const std::string all = Text(FramesOf(capture));
+  StackCopy copy;
+  memcpy(&copy, capture.stacks[0].data(), sizeof(copy));
+  const std::string words = UnpackStack(capture.stacks[0]);
   for (size_t bytes = 0; bytes < 400; bytes += 8) {
     Capture cut = capture;
-    cut.stacks[0].resize(sizeof(StackCopy) + bytes);
+    cut.stacks[0] = PackStack(copy, words.substr(0, bytes));
     const std::string some = Text(FramesOf(cut));
     EXPECT_EQ(all.substr(0, some.size()), some);
     EXPECT_EQ(some.substr(0, 8), "inner:3 ");

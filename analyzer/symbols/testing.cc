@@ -7,6 +7,9 @@
 #include <cstring>
 #include <fstream>
 #include <sstream>
+#include <string_view>
+
+#include "preload/trace/stack_copy.h"
 
 namespace ipctrace {
 namespace {
@@ -88,7 +91,10 @@ Capture CaptureStacks(const std::string& code, const std::string& compiler, cons
   for (size_t at = 0; at + 8 <= stacks.size();) {
     uint64_t size;
     memcpy(&size, stacks.data() + at, 8);
-    capture.stacks.push_back(stacks.substr(at + 8, size));
+    StackCopy copy;
+    memcpy(&copy, stacks.data() + at + 8, sizeof(copy));
+    const auto bytes = std::string_view(stacks).substr(at + 8, size).substr(sizeof(copy));
+    capture.stacks.push_back(PackStack(copy, bytes));
     at += 8 + size;
   }
   return capture;

@@ -17,6 +17,7 @@
 #include <charconv>
 
 #include "preload/trace/format.h"
+#include "preload/trace/stack_copy.h"
 
 // libunwind exports it (perf and others rely on that) but no header declares it.
 extern "C" int _Ux86_64_dwarf_search_unwind_table(unw_addr_space_t, unw_word_t ip, unw_dyn_info_t*,
@@ -31,7 +32,7 @@ constexpr size_t kMaxFrames = 256;
 struct Walk {
   const ModuleMap* modules;
   StackCopy registers;
-  std::string_view stack;       // bytes from registers.rsp upwards
+  std::string stack;            // bytes from registers.rsp upwards
   bool no_information = false;  // a frame without unwind information was met
 };
 
@@ -196,7 +197,7 @@ std::vector<uint64_t> Unwind(const ModuleMap& modules, std::string_view blob) {
   Walk walk{&modules, {}, {}};
   if (blob.size() < sizeof(StackCopy)) return calls;
   memcpy(&walk.registers, blob.data(), sizeof(StackCopy));
-  walk.stack = blob.substr(sizeof(StackCopy));
+  walk.stack = UnpackStack(blob);
   calls.push_back(walk.registers.rip - 1);
 
   unw_cursor_t cursor;

@@ -44,7 +44,7 @@ class ModuleMap {
 
 // The addresses of the calls that were active, innermost first: return addresses less one (but
 // the interrupted instruction itself where a signal handler stands inside), so that each lies in
-// the call. `blob` is a StackCopy and the bytes from its rsp upwards (preload/trace/format.h).
+// the call. `blob` is a BlobTag::kStack (preload/trace/format.h).
 //
 // Where the copy ends too early, or unwind information is missing or makes no sense, the walk ends:
 // what is returned is right as far as it goes.

@@ -172,7 +172,7 @@ enum class BlobTag : uint16_t {
   kLocal,      // struct sockaddr
   kPeer,       // struct sockaddr
   kPayload,
-  kStack,      // StackCopy, then the bytes from its rsp upwards
+  kStack,      // StackCopy, then blocks of the words from its rsp upwards
   kPoll,       // PollEntry[]
   kPollReady,  // PollEntry[]
   kDispositions,  // uint64_t ignored, uint64_t handled: bit (signal - 1)
@@ -213,6 +213,9 @@ struct StackCopy {
   uint64_t rip, rsp, rbp, rbx, r12, r13, r14, r15;
 };
 inline constexpr size_t kStackCopyBytes = 4096;  // at most this much of the stack
+// What follows a StackCopy: of each so many words from rsp upwards a mask of those that may be addresses
+// (bit 0: the first), and then these. The others are of no use to an unwinder.
+inline constexpr size_t kStackBlockWords = 64;
 
 static_assert(sizeof(Record) == kRecordSize && sizeof(BlobRecord) == kRecordSize &&
               sizeof(ChunkHeader) == kRecordSize && sizeof(FdFact) == 32 && sizeof(PollEntry) == 8);
