@@ -400,9 +400,10 @@ IPCTRACE_START_CODE Act::Act(Call call, int fd, uint8_t flags, uint64_t return_a
     record->stack = CopyStack(thread_, record, return_address, sp);
     return;
   }
-  uint64_t key = StackKey(call, return_address, sp);
-  if (NeedsExactStack(OpOf(call))) key = MixCallers(key, sp);
-  record->stack = FindStack(thread_, record, key, return_address, sp);
+  const uint64_t key = StackKey(call, return_address, sp);
+  record->stack = NeedsExactStack(OpOf(call))
+                      ? FindExactStack(thread_, record, key, return_address, sp)
+                      : FindStack(thread_, record, key, return_address, sp);
 }
 
 IPCTRACE_START_CODE bool Act::Return(long result) {

@@ -42,9 +42,10 @@ inline constexpr uint32_t kMaxVforks = 4;  // vforked children that vfork
 // Offsets in `cursor` are biased, so that neither 0 nor a few records more is a valid one.
 inline constexpr uint32_t kCursorBias = 0x80000000;
 inline constexpr uint64_t kFullCursor = uint64_t{kCursorBias} + kChunkSize;
-// As many as make one page: a short-lived process fills few of them, and each page that it touches
-// costs it some 2 us.
-inline constexpr uint64_t kStackCacheSize = 512;
+// As many of both as make one page: a short-lived process fills few of them, and each page that it
+// touches costs it some 2 us.
+inline constexpr uint64_t kStackCacheSize = 416;
+inline constexpr uint64_t kCallerSlots = 64;
 inline constexpr uint64_t kNoFork = ~uint64_t{0};
 
 // What a thread is in the trace. A vforked child, which runs on its parent's memory, replaces it.
@@ -93,6 +94,8 @@ static_assert(sizeof(ThreadState) == 4096);
 // The stacks that a thread has in the trace. A forked child keeps them.
 struct alignas(4096) StackCache {
   uint64_t ids[kStackCacheSize];  // tag << 32 | id
+  uint64_t caller_masks[kCallerSlots];  // FindExactStack
+  uint32_t caller_tags[kCallerSlots];
   char scratch[kStackCopyBytes];
 };
 
@@ -147,14 +150,12 @@ uint32_t ProcessId();
 // Gives the calling thread a thread id of its own, and no chunk yet. `tid` is the kernel's.
 void TakeIdentity(ThreadState* thread, uint32_t process, int32_t pid, int32_t tid);
 
-// The stack of a call: (register values and) a copy of its top becomes a blob of the record. The
+// The stack of a call: register values and the addresses near its top become a blob of the record. The
 // second one remembers its id under `key`.
 uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t return_address,
                    uint64_t sp) IPCTRACE_COLD;
 uint32_t CopyNewStack(ThreadState* thread, const Record* owner, uint64_t key,
                       uint64_t return_address, uint64_t sp) IPCTRACE_COLD;
-// Mixes the return addresses near the top of the stack into a key.
-uint64_t MixCallers(uint64_t key, uint64_t sp);
 
 IPCTRACE_INLINE ThreadState* ThisThread() {
   ThreadState* thread = thread_state;
@@ -222,17 +223,25 @@ constexpr bool IsLast(Op op) {
   return op == Op::kExec || op == Op::kExitNow || op == Op::kExitBegin;
 }
 
+inline constexpr uint64_t kSpread = 0x9E3779B97F4A7C15;
 constexpr uint64_t StackSlot(uint64_t key) { return (key >> 32) * kStackCacheSize >> 32; }
+
+// 0: none.
+IPCTRACE_INLINE uint32_t CachedStack(uint64_t key) {
+  key *= kSpread;
+  const uint64_t entry = kept.stacks->ids[StackSlot(key)];
+  return (entry >> 32) == ((key >> 16) & 0xFFFFFFFF) ? static_cast<uint32_t>(entry) : 0;
+}
 
 IPCTRACE_INLINE uint32_t FindStack(ThreadState* thread, const Record* owner, uint64_t key,
                                    uint64_t return_address, uint64_t sp) {
-  key *= 0x9E3779B97F4A7C15;
-  const uint64_t entry = kept.stacks->ids[StackSlot(key)];
-  if (__builtin_expect((entry >> 32) == ((key >> 16) & 0xFFFFFFFF), 1)) {
-    return static_cast<uint32_t>(entry);
-  }
-  return CopyNewStack(thread, owner, key, return_address, sp);
+  const uint32_t id = CachedStack(key);
+  return __builtin_expect(id != 0, 1) ? id : CopyNewStack(thread, owner, key, return_address, sp);
 }
+
+// As FindStack, but tells stacks apart by their callers too.
+uint32_t FindExactStack(ThreadState* thread, const Record* owner, uint64_t key,
+                        uint64_t return_address, uint64_t sp);
 
 // errno, and the stack in full of a hot call (whose `sp` is not 0): what is above the call's frame is
 // as it was at entry. Not declared cold, or g++ takes the calls that succeed for cold as well.

@@ -34,37 +34,30 @@ IPCTRACE_START_CODE uint64_t ReadableBytes(uint64_t sp) {
 
 namespace {
 
-IPCTRACE_START_CODE uint64_t Mix(uint64_t key, uint64_t sp) {
-  const uint64_t start = session.exe_start;
-  const uint64_t bytes = session.exe_bytes;
-  uint64_t words = ReadableBytes(sp) / 8;
-  if (words > kMixedWords) words = kMixedWords;
-  const auto* word = reinterpret_cast<const uint64_t*>(sp);
-  const auto mix = [&](uint64_t value) __attribute__((always_inline)) {
-    if (value - start < bytes) key = (key ^ value) * 0xD6E8FEB86659FD93;
-  };
-  // Most words differ from a code address in their upper half already: three instructions a word.
-  const auto high = static_cast<uint32_t>(start >> 32);
-  const uint64_t* const end = word + words;
-  if (high != static_cast<uint32_t>((start + bytes) >> 32)) {
-    for (; word != end; ++word) mix(*word);
-    return key;
+// Which of the words from `sp` upwards are addresses in the executable's code. Bit 0: the first.
+IPCTRACE_START_CODE uint64_t CodeWords(uint64_t sp) {
+  uint64_t count = ReadableBytes(sp) / 8;
+  if (count > kMixedWords) count = kMixedWords;
+  const auto* const words = reinterpret_cast<const uint64_t*>(sp);
+  uint64_t mask = 0;
+  for (uint64_t i = 0; i < count; ++i) {
+    mask |= uint64_t{words[i] - session.exe_start < session.exe_bytes} << i;
   }
-  const auto* half = reinterpret_cast<const uint32_t*>(word) + 1;
-  for (; word + 4 <= end; word += 4, half += 8) {
-    if (__builtin_expect(half[0] == high, 0)) mix(word[0]);
-    if (__builtin_expect(half[2] == high, 0)) mix(word[1]);
-    if (__builtin_expect(half[4] == high, 0)) mix(word[2]);
-    if (__builtin_expect(half[6] == high, 0)) mix(word[3]);
+  return mask;
+}
+
+IPCTRACE_INLINE uint64_t Mix(uint64_t key, uint64_t sp, uint64_t mask) {
+  const auto* const words = reinterpret_cast<const uint64_t*>(sp);
+  for (; mask != 0; mask &= mask - 1) {
+    key = (key ^ words[__builtin_ctzll(mask)]) * 0xD6E8FEB86659FD93;
   }
-  for (; word != end; ++word) mix(*word);
   return key;
 }
 
 // To look at words that were never written is a mistake elsewhere, and Memcheck says so.
 uint64_t MixUnderValgrind(uint64_t key, uint64_t sp) {
   AskValgrind(ValgrindRequest::kChangeErrorDisablement, 1);
-  uint64_t mixed = Mix(key, sp);
+  uint64_t mixed = Mix(key, sp, CodeWords(sp));
   AskValgrind(ValgrindRequest::kMakeDefined, reinterpret_cast<uint64_t>(&mixed), sizeof(mixed));
   AskValgrind(ValgrindRequest::kChangeErrorDisablement, ~uint64_t{0});
   return mixed;
@@ -72,9 +65,27 @@ uint64_t MixUnderValgrind(uint64_t key, uint64_t sp) {
 
 }  // namespace
 
-IPCTRACE_START_CODE uint64_t MixCallers(uint64_t key, uint64_t sp) {
-  if (__builtin_expect(session.valgrind, 0)) return MixUnderValgrind(key, sp);
-  return Mix(key, sp);
+// The callers are told apart by the code addresses near the top of the stack. To look for those among
+// all words costs as much as the rest of a record, so where they were is remembered by the innermost
+// call. That is enough: the same call from the same function has its caller's address in the same place,
+// and where that is another, the rest is not found and is looked for.
+IPCTRACE_START_CODE uint32_t FindExactStack(ThreadState* thread, const Record* owner, uint64_t key,
+                                            uint64_t return_address, uint64_t sp) {
+  if (__builtin_expect(session.valgrind, 0)) {
+    return FindStack(thread, owner, MixUnderValgrind(key, sp), return_address, sp);
+  }
+  const uint64_t hash = key * kSpread;
+  const auto tag = static_cast<uint32_t>(hash >> 16);
+  const uint64_t slot = hash >> 32 & (kCallerSlots - 1);
+  StackCache* const cache = kept.stacks;
+  if (__builtin_expect(cache->caller_tags[slot] == tag, 1)) {
+    const uint32_t id = CachedStack(Mix(key, sp, cache->caller_masks[slot]));
+    if (__builtin_expect(id != 0, 1)) return id;
+  }
+  const uint64_t mask = CodeWords(sp);
+  cache->caller_tags[slot] = tag;
+  cache->caller_masks[slot] = mask;
+  return FindStack(thread, owner, Mix(key, sp, mask), return_address, sp);
 }
 
 IPCTRACE_START_CODE void RecordFailure(ThreadState* thread, Record* record, uint64_t sp) {
@@ -83,8 +94,8 @@ IPCTRACE_START_CODE void RecordFailure(ThreadState* thread, Record* record, uint
   const uint64_t return_address = reinterpret_cast<uint64_t*>(sp)[-1];
   const auto call =
       static_cast<Call>(HeadCall(record->head.load(std::memory_order_relaxed)));
-  const uint64_t key = MixCallers(StackKey(call, return_address, sp) + 1, sp);
-  record->stack = FindStack(thread, record, key, return_address, sp);
+  const uint64_t key = StackKey(call, return_address, sp) + 1;
+  record->stack = FindExactStack(thread, record, key, return_address, sp);
 }
 
 namespace {
@@ -123,6 +134,7 @@ IPCTRACE_START_CODE void WriteWords(BlobWriter& writer, const uint64_t* words, s
 IPCTRACE_START_CODE uint32_t CopyNewStack(ThreadState* thread, const Record* owner, uint64_t key,
                       uint64_t return_address, uint64_t sp) {
   const uint32_t id = CopyStack(thread, owner, return_address, sp);
+  key *= kSpread;
   kept.stacks->ids[StackSlot(key)] = ((key >> 16) & 0xFFFFFFFF) << 32 | id;
   return id;
 }
