@@ -23,9 +23,8 @@ IPCTRACE_START_CODE void NoteInside(const char* name, bool writes) {
 }
 
 // From the thunks: says it, and where to go on.
-extern "C" __attribute__((visibility("hidden"), used)) IPCTRACE_START_CODE void* ipctrace_inside(const char* name,
-                                                                             void** real,
-                                                                             uint64_t writes) {
+extern "C" __attribute__((visibility("hidden"), used)) IPCTRACE_START_CODE void* ipctrace_inside(
+    const char* name, void** real, uint64_t writes) {
   void* const function = FindReal(name);
   // Before the start there is nobody to tell: sanitizers set themselves up then, and call some of
   // these.

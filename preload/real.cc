@@ -45,7 +45,8 @@ void Set(const link_map* map, const ElfW(Dyn) * entry, const T** field) {
   *field = reinterpret_cast<const T*>(address < map->l_addr ? address + map->l_addr : address);
 }
 
-IPCTRACE_START_CODE void* FindIn(const link_map* map, const char* name, uint32_t hash, bool data = false) {
+IPCTRACE_START_CODE void* FindIn(const link_map* map, const char* name, uint32_t hash,
+                                 bool data = false) {
   Object object = {};
   for (const ElfW(Dyn)* entry = map->l_ld; entry->d_tag != DT_NULL; ++entry) {
     switch (entry->d_tag) {
@@ -127,8 +128,10 @@ IPCTRACE_START_CODE void* FindReal(const char* name) { return FindNext(name, Gnu
 
 IPCTRACE_START_CODE void* FindData(const char* name) {
   void* found = nullptr;
-  for (const link_map* map = _r_debug.r_map; map != nullptr && found == nullptr; map = map->l_next) {
-    found = FindIn(map, name, GnuHash(name), true);
+  const uint32_t hash = GnuHash(name);
+  for (const link_map* map = _r_debug.r_map; map != nullptr && found == nullptr;
+       map = map->l_next) {
+    found = FindIn(map, name, hash, true);
   }
   return found;
 }

@@ -151,7 +151,8 @@ IPCTRACE_START_CODE void Start(int, char**, char**) {
 }
 
 namespace {
-IPCTRACE_START_CODE __attribute__((constructor)) void Construct(int argc, char** argv, char** environment) {
+IPCTRACE_START_CODE __attribute__((constructor)) void Construct(int argc, char** argv,
+                                                                char** environment) {
   Start(argc, argv, environment);
 }
 }  // namespace

@@ -1,5 +1,5 @@
-// Stacks: on a miss in the thread's cache, the registers and the top of the stack go into the trace
-// and the analyzer unwinds them.
+// Stacks: on a miss in the thread's cache, the registers and the addresses near the top of the stack go
+// into the trace and the analyzer unwinds them.
 //
 // Why not unwind here: libunwind costs 120 ns warm and 4-5 us cold with eight rt_sigprocmask calls,
 // takes the loader's lock (in signal handlers, in children forked from threads), and adds 160 us to

@@ -104,8 +104,9 @@ struct SessionHeader {
 };
 
 // The ring's slot for a ticket. Slot 0 is the last one: those of a short run lie beside the header.
-inline std::atomic<uint64_t>& SlotFor(SessionHeader* header, uint64_t ticket, uint32_t chunk_count) {
-  return reinterpret_cast<std::atomic<uint64_t>*>(header)[-1 - static_cast<int64_t>(ticket % chunk_count)];
+inline std::atomic<uint64_t>& SlotFor(SessionHeader* header, uint64_t ticket,
+                                      uint32_t chunk_count) {
+  return *(reinterpret_cast<std::atomic<uint64_t>*>(header) - 1 - ticket % chunk_count);
 }
 inline constexpr uint64_t RingSlot(uint64_t lap, uint32_t chunk) { return lap << 32 | chunk; }
 inline constexpr uint64_t SlotLap(uint64_t slot) { return slot >> 32; }
