@@ -294,7 +294,8 @@ IPCTRACE_START_CODE ThreadState* NewThreadState() {
       memset(&state->id, 0, sizeof(state->id));
       state->shared = false;
       memset(state->open, 0, sizeof(state->open));
-      memset(StacksOf(state)->ids, 0, sizeof(StackCache::ids));
+      // Where callers lay as well: another thread's stack may end elsewhere.
+      memset(StacksOf(state), 0, offsetof(StackCache, scratch));
       state->end_calls = 0;
       return state;
     }

@@ -80,6 +80,9 @@ struct LiveSession::Impl {
   std::optional<BytesMoved> moved_before = BytesMoved();
   std::optional<BytesMoved> moved;
 
+  // The mapping, as it was made: the program can overwrite what the header says.
+  char* mapping = nullptr;
+  size_t mapping_bytes = 0;
   char* chunks_end = nullptr;
   uint64_t populated = 0;  // chunks, from the last one on, whose pages were made
   bool may_populate = true;
@@ -91,7 +94,7 @@ struct LiveSession::Impl {
     if (fd >= 0) close(fd);
     if (header != nullptr) {
       header->analyzer_state.store(static_cast<uint32_t>(AnalyzerState::kGone));
-      UnmapSession(header);
+      munmap(mapping, mapping_bytes);
     }
     if (!path.empty()) unlink(path.c_str());
   }
@@ -212,6 +215,8 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
     return absl::ResourceExhaustedError(absl::StrCat("The trace cannot be set up: ", error, "."));
   }
   impl->path = path;
+  impl->mapping = SessionStart(impl->header);
+  impl->mapping_bytes = impl->header->file_bytes;
   impl->chunks_end =
       reinterpret_cast<char*>(SessionChunk(impl->header, impl->header->chunk_count));
   impl->Populate();

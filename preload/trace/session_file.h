@@ -112,6 +112,7 @@ inline SessionHeader* CreateSession(const std::string& path, size_t bytes, Clock
   return header;
 }
 
+// Trusts the header: for who has run nothing that may have overwritten it.
 inline void UnmapSession(SessionHeader* header) {
   munmap(SessionStart(header), header->file_bytes);
 }
