@@ -30,36 +30,37 @@ LateVerdict JudgeLate(const Descriptor& closed, const LateSuspects::SamePlace& s
   if (before == nullptr || closed.death != Death::kClosed || before->death != Death::kClosed) {
     return verdict;
   }
+  const bool closer_knew_the_other =
+      closed.died.tid != closed.born.tid && first.site.tid == closed.born.tid &&
+      (before->born.tid == closed.died.tid ||
+       (before->usage.last && before->usage.last->tid == closed.died.tid));
+  // Stacks are compared last, and only where it matters: to unwind and name one takes longer than
+  // all the rest.
+  if (is_close(first) && !closer_knew_the_other) return verdict;
   auto same = [&](const Site& a, const Site& b) {
     return a.stack == b.stack || (a.stack != 0 && b.stack != 0 && same_place(a.stack, b.stack));
   };
   // What one line opens, again and again, as a server its connections, one line may also close too
   // early, again and again.
   const bool of_one_line = same(before->born, closed.born);
-  if (of_one_line && same(before->died, closed.died)) return verdict;
+  if (of_one_line && (is_close(first) || same(before->died, closed.died))) return verdict;
   // Opened and closed without a use between, though it was used afterwards: not by one's own will.
   // But an end that a child got is closed unused by right.
-  bool unused = !closed.usage.Used() && closed.usage.write_bytes == 0 && closed.usage.passed == 0 &&
-                !closed.object()->IsPipe() &&
-                std::none_of(closed.process->children.begin(), closed.process->children.end(),
-                             [&](const Process* child) {
-                               return child->born.time > closed.born.time &&
-                                      child->born.time < closed.died.time;
-                             });
-  bool owner_closes_later = false;
-  for (const LateCall& call : verdict.calls) {
-    owner_closes_later |= is_close(call) && !same(call.site, closed.died);
-  }
-  bool closer_knew_the_other = closed.died.tid != closed.born.tid &&
-                               first.site.tid == closed.born.tid &&
-                               (before->born.tid == closed.died.tid ||
-                                (before->usage.last && before->usage.last->tid == closed.died.tid));
-  const bool is_stale =
-      of_one_line ? !is_close(first) && unused && owner_closes_later
-                  : closer_knew_the_other || (!is_close(first) && (unused || owner_closes_later));
-  if (is_stale) {
-    verdict.kind = LateKind::kStaleClose;
-  }
+  const bool unused = !closed.usage.Used() && closed.usage.write_bytes == 0 &&
+                      closed.usage.passed == 0 && !closed.object()->IsPipe() &&
+                      std::none_of(closed.process->children.begin(),
+                                   closed.process->children.end(), [&](const Process* child) {
+                                     return child->born.time > closed.born.time &&
+                                            child->born.time < closed.died.time;
+                                   });
+  auto owner_closes_later = [&] {
+    return std::any_of(verdict.calls.begin(), verdict.calls.end(), [&](const LateCall& call) {
+      return is_close(call) && !same(call.site, closed.died);
+    });
+  };
+  const bool is_stale = of_one_line ? unused && owner_closes_later()
+                                    : closer_knew_the_other || unused || owner_closes_later();
+  if (is_stale) verdict.kind = LateKind::kStaleClose;
   return verdict;
 }
 

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <span>
 #include <string>
 
 #include "absl/container/flat_hash_map.h"
@@ -40,10 +41,14 @@ std::string WithoutSuffix(const char* name) {
   return dot != nullptr && dot != name ? std::string(name, dot) : std::string(name);
 }
 
+struct SymbolTable {  // both in the file's memory
+  std::span<const Elf64_Sym> symbols;
+  std::string_view names;  // each ends with NUL
+};
+
 struct Symbol {
-  uint64_t address, size;
-  const char* name;  // in the file's memory
-  bool global;
+  const char* name = nullptr;  // in the file's memory
+  bool global = false;
 };
 
 // Of the names of one address the shortest global one: read, not __libc_read.
@@ -170,7 +175,7 @@ struct Symbolizer::Impl {
   Dwarf* dwarf = nullptr;
   std::vector<Unit> units;
   std::vector<Range> ranges;
-  std::vector<Symbol> symbols;
+  std::vector<SymbolTable> symbol_tables;
   std::unique_ptr<TailCalls> tail_calls;
 
   ~Impl() {
@@ -192,53 +197,53 @@ struct Symbolizer::Impl {
     return debug_file.elf();
   }
 
-  void LoadSymbolsOf(Elf* from) {
-    if (from == nullptr) return;
+  // All files are of 64 bits (ElfImage), but what lies in the place of debug information may not be.
+  void FindSymbolsOf(Elf* from) {
+    if (from == nullptr || gelf_getclass(from) != ELFCLASS64) return;
     for (Elf_Scn* section = nullptr; (section = elf_nextscn(from, section)) != nullptr;) {
-      GElf_Shdr header;
-      if (gelf_getshdr(section, &header) == nullptr || header.sh_entsize == 0 ||
-          (header.sh_type != SHT_SYMTAB && header.sh_type != SHT_DYNSYM)) {
+      const Elf64_Shdr* header = elf64_getshdr(section);
+      if (header == nullptr || (header->sh_type != SHT_SYMTAB && header->sh_type != SHT_DYNSYM)) {
         continue;
       }
-      Elf_Data* data = elf_getdata(section, nullptr);
-      if (data == nullptr) continue;
-      const size_t count = data->d_size / sizeof(Elf64_Sym);
-      for (size_t i = 0; i < count; ++i) {
-        GElf_Sym symbol;
-        if (gelf_getsym(data, static_cast<int>(i), &symbol) == nullptr) break;
-        const int type = GELF_ST_TYPE(symbol.st_info);
-        if ((type != STT_FUNC && type != STT_GNU_IFUNC) || symbol.st_shndx == SHN_UNDEF) continue;
-        const char* name = elf_strptr(from, header.sh_link, symbol.st_name);
-        if (name == nullptr || *name == '\0') continue;
-        symbols.push_back(
-            {symbol.st_value, symbol.st_size, name, GELF_ST_BIND(symbol.st_info) != STB_LOCAL});
+      const Elf_Data* symbols = elf_getdata(section, nullptr);
+      Elf_Scn* strings = elf_getscn(from, header->sh_link);
+      const Elf_Data* names = strings == nullptr ? nullptr : elf_getdata(strings, nullptr);
+      if (symbols == nullptr || names == nullptr) continue;
+      const std::string_view text(static_cast<const char*>(names->d_buf), names->d_size);
+      if (text.empty() || text.back() != '\0') continue;
+      symbol_tables.push_back({{static_cast<const Elf64_Sym*>(symbols->d_buf),
+                                symbols->d_size / sizeof(Elf64_Sym)},
+                               text});
+    }
+  }
+
+  // A report asks for a few addresses of a file: to go through its tables for each takes less time
+  // than to sort them.
+  std::string SymbolAt(uint64_t address) {
+    if (!symbols_loaded && OpenElf()) {
+      FindSymbolsOf(elf);
+      FindSymbolsOf(DebugElf());
+    }
+    symbols_loaded = true;
+    uint64_t start = 0;  // of the function that begins last, up to the address
+    Symbol best{};       // of its names
+    for (const SymbolTable& table : symbol_tables) {
+      for (const Elf64_Sym& symbol : table.symbols) {
+        if (symbol.st_value > address || symbol.st_value < start) continue;
+        const int type = ELF64_ST_TYPE(symbol.st_info);
+        if ((type != STT_FUNC && type != STT_GNU_IFUNC) || symbol.st_shndx == SHN_UNDEF ||
+            symbol.st_name >= table.names.size() || table.names[symbol.st_name] == '\0') {
+          continue;
+        }
+        if (symbol.st_value > start) best = {};
+        start = symbol.st_value;
+        if (symbol.st_size != 0 && address - start >= symbol.st_size) continue;
+        const Symbol candidate{table.names.data() + symbol.st_name,
+                               ELF64_ST_BIND(symbol.st_info) != STB_LOCAL};
+        if (best.name == nullptr || IsBetter(candidate, best)) best = candidate;
       }
     }
-  }
-
-  void LoadSymbols() {
-    if (symbols_loaded) return;
-    symbols_loaded = true;
-    if (!OpenElf()) return;
-    LoadSymbolsOf(elf);
-    LoadSymbolsOf(DebugElf());
-    std::sort(symbols.begin(), symbols.end(),
-              [](const Symbol& a, const Symbol& b) { return a.address < b.address; });
-  }
-
-  std::string SymbolAt(uint64_t address) {
-    LoadSymbols();
-    auto it = std::upper_bound(symbols.begin(), symbols.end(), address,
-                               [](uint64_t a, const Symbol& s) { return a < s.address; });
-    if (it == symbols.begin()) return "";
-    const uint64_t start = std::prev(it)->address;
-    const Symbol* best = nullptr;
-    while (it != symbols.begin() && std::prev(it)->address == start) {
-      --it;
-      const bool holds = address - start < it->size || it->size == 0;
-      if (holds && (best == nullptr || IsBetter(*it, *best))) best = &*it;
-    }
-    return best == nullptr ? "" : Demangle(WithoutSuffix(best->name).c_str());
+    return best.name == nullptr ? "" : Demangle(WithoutSuffix(best.name).c_str());
   }
 
   void LoadLines() {

@@ -15,7 +15,10 @@
 
 #include <algorithm>
 #include <charconv>
+#include <tuple>
+#include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "preload/trace/format.h"
 #include "preload/trace/stack_copy.h"
 
@@ -29,11 +32,72 @@ namespace {
 
 constexpr size_t kMaxFrames = 256;
 
+// What a walk read of what it was given, besides rip and rsp: all that its result can depend on.
+struct Reads {
+  struct Word {
+    uint64_t offset, value;  // from rsp, in bytes
+  };
+  struct Register {
+    uint64_t StackCopy::*which;
+    uint64_t value;
+  };
+  std::vector<Word> words;
+  std::vector<Register> registers;
+};
+
 struct Walk {
   const ModuleMap* modules;
   StackCopy registers;
   std::string stack;            // bytes from registers.rsp upwards
   bool no_information = false;  // a frame without unwind information was met
+  Reads reads;
+
+  bool ReadStack(uint64_t offset, uint64_t* value) const {
+    if (offset >= stack.size() || stack.size() - offset < sizeof(*value)) return false;
+    memcpy(value, stack.data() + offset, sizeof(*value));
+    return true;
+  }
+  bool WouldRead(const Reads& known) const {
+    return std::all_of(known.registers.begin(), known.registers.end(),
+                       [&](const auto& read) { return registers.*read.which == read.value; }) &&
+           std::all_of(known.words.begin(), known.words.end(), [&](const auto& read) {
+             uint64_t value = 0;
+             return ReadStack(read.offset, &value) && value == read.value;
+           });
+  }
+};
+
+// Walks that were made: many children that were forked alike have stacks that differ only in what
+// no walk reads. libunwind takes 1 us a frame, and three system calls.
+class Memo {
+ public:
+  // Null: not known. Valid until the next Add.
+  const std::vector<uint64_t>* Find(const Walk& walk) const {
+    const auto it = known_.find(KeyOf(walk));
+    if (it == known_.end()) return nullptr;
+    for (const Known& known : it->second) {
+      if (walk.WouldRead(known.reads)) return &known.calls;
+    }
+    return nullptr;
+  }
+  void Add(Walk walk, const std::vector<uint64_t>& calls) {
+    if (known_.size() >= kMostKeys) known_.clear();
+    std::vector<Known>& known = known_[KeyOf(walk)];
+    if (known.size() < kMostOfOne) known.push_back({std::move(walk.reads), calls});
+  }
+
+ private:
+  static constexpr size_t kMostKeys = 1024, kMostOfOne = 8;
+  struct Known {
+    Reads reads;
+    std::vector<uint64_t> calls;
+  };
+  // Modules, rip, rsp, and how much of the stack there is.
+  using Key = std::tuple<uint64_t, uint64_t, uint64_t, size_t>;
+  static Key KeyOf(const Walk& walk) {
+    return {walk.modules->id(), walk.registers.rip, walk.registers.rsp, walk.stack.size()};
+  }
+  absl::flat_hash_map<Key, std::vector<Known>> known_;
 };
 
 int FindProcInfo(unw_addr_space_t space, unw_word_t ip, unw_proc_info_t* info, int need_unwind_info,
@@ -66,10 +130,10 @@ int GetDynInfoListAddr(unw_addr_space_t, unw_word_t*, void*) { return -UNW_ENOIN
 
 int AccessMemory(unw_addr_space_t, unw_word_t address, unw_word_t* value, int write, void* arg) {
   if (write) return -UNW_EINVAL;
-  const Walk* walk = static_cast<const Walk*>(arg);
+  Walk* walk = static_cast<Walk*>(arg);
   const uint64_t offset = address - walk->registers.rsp;
-  if (offset < walk->stack.size() && walk->stack.size() - offset >= sizeof(*value)) {
-    memcpy(value, walk->stack.data() + offset, sizeof(*value));
+  if (walk->ReadStack(offset, value)) {
+    walk->reads.words.push_back({offset, *value});
     return 0;
   }
   const Module* module = walk->modules->Find(address);
@@ -87,36 +151,40 @@ int AccessMemory(unw_addr_space_t, unw_word_t address, unw_word_t* value, int wr
 
 int AccessRegister(unw_addr_space_t, unw_regnum_t number, unw_word_t* value, int write, void* arg) {
   if (write) return -UNW_EREADONLYREG;
-  const StackCopy& registers = static_cast<const Walk*>(arg)->registers;
+  Walk* walk = static_cast<Walk*>(arg);
+  uint64_t StackCopy::*which;
   switch (number) {
     // An address in the call itself, where the return address may lie behind the function's end.
     case UNW_X86_64_RIP:
-      *value = registers.rip - 1;
+      *value = walk->registers.rip - 1;
       return 0;
     case UNW_X86_64_RSP:
-      *value = registers.rsp;
+      *value = walk->registers.rsp;
       return 0;
     case UNW_X86_64_RBP:
-      *value = registers.rbp;
-      return 0;
+      which = &StackCopy::rbp;
+      break;
     case UNW_X86_64_RBX:
-      *value = registers.rbx;
-      return 0;
+      which = &StackCopy::rbx;
+      break;
     case UNW_X86_64_R12:
-      *value = registers.r12;
-      return 0;
+      which = &StackCopy::r12;
+      break;
     case UNW_X86_64_R13:
-      *value = registers.r13;
-      return 0;
+      which = &StackCopy::r13;
+      break;
     case UNW_X86_64_R14:
-      *value = registers.r14;
-      return 0;
+      which = &StackCopy::r14;
+      break;
     case UNW_X86_64_R15:
-      *value = registers.r15;
-      return 0;
+      which = &StackCopy::r15;
+      break;
     default:
       return -UNW_EBADREG;  // a call does not preserve the others
   }
+  *value = walk->registers.*which;
+  walk->reads.registers.push_back({which, *value});
+  return 0;
 }
 
 int AccessFloat(unw_addr_space_t, unw_regnum_t, unw_fpreg_t*, int, void*) { return -UNW_EBADREG; }
@@ -152,6 +220,29 @@ unw_addr_space_t AddressSpace(const ModuleMap& modules) {
   if (space != nullptr && last != modules.id()) unw_flush_cache(space, 0, 0);
   last = modules.id();
   return space;
+}
+
+std::vector<uint64_t> Calls(Walk* walk) {
+  std::vector<uint64_t> calls = {walk->registers.rip - 1};
+  unw_cursor_t cursor;
+  const unw_addr_space_t space = AddressSpace(*walk->modules);
+  if (space == nullptr || unw_init_remote(&cursor, space, walk) != 0) return calls;
+  unw_word_t last_sp = walk->registers.rsp, ip = 0, sp = 0;
+  while (calls.size() < kMaxFrames) {
+    const bool from_signal = ip != 0 && IsSignalReturn(*walk->modules, ip);
+    walk->no_information = false;
+    if (unw_step(&cursor) <= 0) break;
+    // Without unwind information libunwind guesses by rbp. A wrong frame is worse than none.
+    if (walk->no_information && !from_signal) break;
+    if (unw_get_reg(&cursor, UNW_X86_64_RIP, &ip) != 0 || ip == 0) break;
+    if (unw_get_reg(&cursor, UNW_X86_64_RSP, &sp) != 0) break;
+    // A stack grows one way; only a signal's alternate stack lies elsewhere.
+    if (sp <= last_sp && !from_signal) break;
+    last_sp = sp;
+    if (walk->modules->Find(ip) == nullptr) break;
+    calls.push_back(from_signal ? ip : ip - 1);
+  }
+  return calls;
 }
 
 }  // namespace
@@ -193,31 +284,14 @@ const Module* ModuleMap::program() const {
 }
 
 std::vector<uint64_t> Unwind(const ModuleMap& modules, std::string_view blob) {
-  std::vector<uint64_t> calls;
+  static Memo* const memo = new Memo;
   Walk walk{&modules, {}, {}};
-  if (blob.size() < sizeof(StackCopy)) return calls;
+  if (blob.size() < sizeof(StackCopy)) return {};
   memcpy(&walk.registers, blob.data(), sizeof(StackCopy));
   walk.stack = UnpackStack(blob);
-  calls.push_back(walk.registers.rip - 1);
-
-  unw_cursor_t cursor;
-  const unw_addr_space_t space = AddressSpace(modules);
-  if (space == nullptr || unw_init_remote(&cursor, space, &walk) != 0) return calls;
-  unw_word_t last_sp = walk.registers.rsp, ip = 0, sp = 0;
-  while (calls.size() < kMaxFrames) {
-    const bool from_signal = ip != 0 && IsSignalReturn(modules, ip);
-    walk.no_information = false;
-    if (unw_step(&cursor) <= 0) break;
-    // Without unwind information libunwind guesses by rbp. A wrong frame is worse than none.
-    if (walk.no_information && !from_signal) break;
-    if (unw_get_reg(&cursor, UNW_X86_64_RIP, &ip) != 0 || ip == 0) break;
-    if (unw_get_reg(&cursor, UNW_X86_64_RSP, &sp) != 0) break;
-    // A stack grows one way; only a signal's alternate stack lies elsewhere.
-    if (sp <= last_sp && !from_signal) break;
-    last_sp = sp;
-    if (modules.Find(ip) == nullptr) break;
-    calls.push_back(from_signal ? ip : ip - 1);
-  }
+  if (const std::vector<uint64_t>* known = memo->Find(walk)) return *known;
+  std::vector<uint64_t> calls = Calls(&walk);
+  memo->Add(std::move(walk), calls);
   return calls;
 }
 
