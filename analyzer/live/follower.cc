@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <linux/futex.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -27,8 +28,12 @@ constexpr Nanos kPatience = 50'000'000;
 constexpr uint64_t kGivenUp = 200;
 // How many records ahead of the one that is read memory is told of.
 constexpr size_t kAhead = 8;
+// How many events are handed on before free chunks are seen to again: what takes some 3 ms.
+constexpr size_t kMostAtOnce = 16384;
 // How many chunks are added at a time where all are held by threads.
 constexpr uint32_t kMoreChunks = 256;
+// How many are copied out of the session at most: 32 MiB.
+constexpr size_t kMostCopies = 4096;
 
 uint64_t MonotonicNs() {
   timespec now;
@@ -95,20 +100,20 @@ void Follower::LearnRate() {
 // Finds the chunks that threads have taken since the last look, and whose they are.
 void Follower::TakeChunks() {
   if (!IsIntact()) return;
-  uint64_t claimed = header_->claimed.load(std::memory_order_acquire);
-  uint64_t now = clock_->Ticks();
-  while (taken_ < claimed && taken_ < freed_) waiting_.push_back({taken_++, now});
-  if (waiting_.empty()) return;
-  size_t before = waiting_.size();
-  std::erase_if(waiting_, [&](const Ticket& ticket) {
-    return TakeChunk(ticket.number) || now - ticket.seen > kGivenUp * patience_;
-  });
-  if (waiting_.size() == before) return;
-  RefillRing();
+  TakeTickets(clock_->Ticks());
+  if (!free_.empty()) RefillRing();
   // Told only now: what they call may come back here.
   for (auto [process, pid] : std::exchange(begun_, {})) {
     if (on_process) on_process(process, pid);
   }
+}
+
+void Follower::TakeTickets(uint64_t now) {
+  const uint64_t claimed = header_->claimed.load(std::memory_order_acquire);
+  while (taken_ < claimed && taken_ < freed_) waiting_.push_back({taken_++, now});
+  std::erase_if(waiting_, [&](const Ticket& ticket) {
+    return TakeChunk(ticket.number) || now - ticket.seen > kGivenUp * patience_;
+  });
 }
 
 bool Follower::TakeChunk(uint64_t ticket) {
@@ -120,7 +125,7 @@ bool Follower::TakeChunk(uint64_t ticket) {
   }
   ChunkHeader* chunk = ChunkAt(index);
   auto lap = static_cast<uint32_t>(SlotLap(slot));
-  if (lap == 1) {
+  if (lap == 1 && chunk_count_ - 1 - index >= populated_) {
     // Its page may not be there, and to touch it on a full disk would kill us.
     uint32_t its_lap = 0;
     auto offset = reinterpret_cast<char*>(chunk) - reinterpret_cast<char*>(first_chunk_);
@@ -238,25 +243,29 @@ Record* Follower::TakeBlobs(Stream& stream, RecordState* state) {
   return nullptr;
 }
 
-// A record is complete, and its blobs go on to the end of the last chunk that is known: there may
-// be another one, which was claimed since the chunks were looked for.
-bool Follower::BlobsMayGoOn(Stream& stream, RecordState top, RecordState state) {
-  if (draining_ || stream.dead) return false;
+// Where a record is complete and its blobs go on to the end of the last chunk that is known, looks for
+// another one: if there is one, it was claimed before the record was complete. Returns whether it
+// looked.
+bool Follower::LookForMore(Stream& stream, RecordState top, RecordState state) {
   // A ticket that no chunk was put into the ring for is a writer that waits for one.
-  if (waiting_.empty() &&
-      std::min(header_->claimed.load(std::memory_order_acquire), freed_) <= taken_) {
+  if (draining_ || stream.dead ||
+      (waiting_.empty() &&
+       std::min(header_->claimed.load(std::memory_order_acquire), freed_) <= taken_)) {
     return false;
   }
-  uint64_t seq = stream.next;
   if (Published(state)) {
+    uint64_t seq = stream.next;
     const Record* record;
     do {
       record = At(stream, ++seq);
     } while (record != nullptr && Published(HeadState(LoadHead(record))) &&
              IsBlob(LoadHead(record)));
-    return record == nullptr;
+    if (record != nullptr) return false;
+  } else if (top != RecordState::kReturned || Next(stream) != nullptr) {
+    return false;
   }
-  return top == RecordState::kReturned && Next(stream) == nullptr;
+  TakeTickets(clock_->Ticks());
+  return true;
 }
 
 bool Follower::Peek(Stream& stream, uint64_t now, uint64_t* bound) {
@@ -271,14 +280,7 @@ bool Follower::Peek(Stream& stream, uint64_t now, uint64_t* bound) {
     broken_ = true;
     return false;
   }
-  if (BlobsMayGoOn(stream, top, state)) {
-    // Its turn comes when the chunks that were claimed meanwhile are known.
-    if (stream.stalled_at == 0) stream.stalled_at = now;
-    if (now - stream.stalled_at < patience_) {
-      *bound = std::min(*bound, stream.last);
-      return false;
-    }
-  }
+  if (LookForMore(stream, top, state)) record = TakeBlobs(stream, &state);
   bool between = state == RecordState::kClaimed || top == RecordState::kReturning;
   if (top == RecordState::kAbandoned) {
     stream.kind = EventKind::kAbandon;
@@ -364,6 +366,10 @@ void Follower::Recycle(Stream& stream) {
 }
 
 void Follower::Free(const Chunk& chunk) {
+  if (chunk.copy != nullptr) {
+    --copies_;
+    return;
+  }
   std::memset(static_cast<void*>(ChunkAt(chunk.index)), 0, kChunkSize);
   free_.push_back(chunk.index);
   RefillRing();
@@ -377,7 +383,7 @@ void Follower::RefillRing() {
   uint32_t count = chunk_count_;
   size_t put = 0;
   for (; put < free_.size(); ++put, ++ticket) {
-    if (!waiting_.empty() && ticket - count >= waiting_.front().number) break;
+    if (!waiting_.empty() && ticket >= waiting_.front().number + count) break;
     SlotFor(header_, ticket, count)
         .store(RingSlot(ticket / count + 1, free_[put]), std::memory_order_release);
   }
@@ -392,15 +398,60 @@ void Follower::RefillRing() {
   }
 }
 
-// More threads than chunks: each holds one, however little it writes.
-void Follower::AddChunks() {
+// Sees to it that writers find free chunks.
+void Follower::KeepStock() {
   if (broken_) return;
-  uint64_t left = freed_ - std::min(header_->claimed.load(std::memory_order_relaxed), freed_);
-  if (left > kMoreChunks / 4 || !free_.empty()) return;
-  for (uint32_t i = 0; i < kMoreChunks && fresh_ < chunk_count_; ++i) {
-    free_.push_back(chunk_count_ - 1 - fresh_++);
-  }
+  auto is_enough = [&] {
+    const uint64_t claimed = header_->claimed.load(std::memory_order_relaxed);
+    return !free_.empty() || freed_ > claimed + kMoreChunks / 4;
+  };
+  if (is_enough()) return;
+  if (held_back_) CopyOut();
+  if (is_enough()) return;
+  // There are more threads than chunks, of which each holds one, however little it writes; or we are
+  // not fast enough.
+  const uint32_t more = std::min(kMoreChunks, chunk_count_ - fresh_);
+  Populate(fresh_ + more);
+  for (uint32_t i = 0; i < more; ++i) free_.push_back(chunk_count_ - 1 - fresh_++);
   RefillRing();
+}
+
+void Follower::Populate(uint32_t chunks) {
+  if (chunks <= populated_ || !may_populate_) return;
+  may_populate_ = madvise(ChunkAt(chunk_count_ - chunks), (chunks - populated_) * kChunkSize,
+                          MADV_POPULATE_WRITE) == 0;
+  if (!may_populate_) return;
+  populated_ = chunks;
+  header_->populated.store(chunks, std::memory_order_release);
+}
+
+// While one thread that lost its processor within a record holds the others' back, and while that is
+// made up for, what they write is kept here. Used chunks are better for them than ever new ones, whose
+// pages the kernel would have to make, and each process to map.
+void Follower::CopyOut() {
+  for (auto& [thread, stream] : streams_) {
+    for (size_t i = stream->current; i + 1 < stream->chunks.size(); ++i) {
+      Chunk& chunk = *stream->chunks[i];
+      if (copies_ >= kMostCopies) return;
+      if (chunk.copy == nullptr) CopyOut(*stream, chunk);
+    }
+  }
+}
+
+void Follower::CopyOut(Stream& stream, Chunk& chunk) {
+  Record* const records = chunk.records;
+  for (size_t i = 0; i < kRecordsPerChunk; ++i) {
+    if (HeadState(LoadHead(&records[i])) < RecordState::kReturned) return;
+  }
+  auto copy = std::make_unique<Record[]>(kRecordsPerChunk);
+  std::memcpy(static_cast<void*>(copy.get()), records, kRecordsPerChunk * sizeof(Record));
+  for (Open& open : stream.open) {
+    if (open.chunk == &chunk) open.record = copy.get() + (open.record - records);
+  }
+  chunk.records = copy.get();
+  Free(chunk);
+  chunk.copy = std::move(copy);
+  ++copies_;
 }
 
 size_t Follower::Merge(EventSink* sink, bool drain) {
@@ -412,11 +463,15 @@ size_t Follower::Merge(EventSink* sink, bool drain) {
   if (broken_) {
     for (auto& [thread, stream] : streams_) stream->dead = true;
   }
-  std::vector<Stream*> ready;
-  for (auto& [thread, stream] : streams_) {
+  // To look at one stream may show others, which have nothing yet that is due.
+  std::vector<Stream*> streams, ready;
+  streams.reserve(streams_.size());
+  for (auto& [thread, stream] : streams_) streams.push_back(stream.get());
+  for (Stream* stream : streams) {
     uint64_t unbound = kNever;
-    if (Peek(*stream, now, drain ? &unbound : &bound)) ready.push_back(stream.get());
+    if (Peek(*stream, now, drain ? &unbound : &bound)) ready.push_back(stream);
   }
+  held_back_ = !drain && bound < now - margin_;
   auto later = [](const Stream* a, const Stream* b) {
     return a->time != b->time ? a->time > b->time : a->thread > b->thread;
   };
@@ -440,7 +495,8 @@ size_t Follower::Merge(EventSink* sink, bool drain) {
     }
     deaths_.erase(deaths_.begin(), deaths_.begin() + static_cast<ptrdiff_t>(passed));
   };
-  while (!ready.empty() && ready.front()->time <= bound) {
+  const size_t most = drain ? std::numeric_limits<size_t>::max() : kMostAtOnce;
+  while (!ready.empty() && ready.front()->time <= bound && count < most) {
     std::pop_heap(ready.begin(), ready.end(), later);
     Stream* stream = ready.back();
     // One thread often has many events before any other's next: no need to go through the heap.
@@ -452,14 +508,18 @@ size_t Follower::Merge(EventSink* sink, bool drain) {
       ++count;
       uint64_t unbound = kNever;
       more = Peek(*stream, now, drain ? &unbound : &bound);
-    } while (more && stream->time < until && stream->time <= bound);
+    } while (more && stream->time < until && stream->time <= bound && count < most);
     if (more) {
       std::push_heap(ready.begin(), ready.end(), later);
     } else {
       ready.pop_back();
     }
   }
-  if (!deaths_.empty()) pass_deaths(bound);
+  if (count >= most) {
+    held_back_ = true;
+  } else if (!deaths_.empty()) {
+    pass_deaths(bound);
+  }
   return count;
 }
 
@@ -467,7 +527,7 @@ size_t Follower::Poll(EventSink* sink) {
   const bool began = taken_ > 0 || header_->claimed.load(std::memory_order_relaxed) > 0;
   if (!began && deaths_.empty() && IsIntact()) return 0;
   size_t count = Merge(sink, false);
-  AddChunks();
+  KeepStock();
   if (clock_->Ticks() - looked_for_dead_ > patience_) FreeDead();
   return count;
 }

@@ -66,15 +66,25 @@ class Follower {
   // Hands on everything there is, complete or not: the writers are gone or stopped.
   void Drain(EventSink* sink);
 
+  // Makes the pages of so many chunks, the last ones, come into being in the analyzer's time. Where
+  // that fails (a full disk, an old kernel) writers do so, or not, when they take them.
+  void Populate(uint32_t chunks);
+  // How many chunks writers have taken so far.
+  uint64_t claimed() const { return header_->claimed.load(std::memory_order_relaxed); }
+
+  // Whether events that have come were not handed on yet: all wait for a thread that was last seen
+  // within a record, or they were too many.
+  bool held_back() const { return held_back_; }
   // The traced program has overwritten the session: what came after is lost.
   bool broken() const { return broken_; }
 
  private:
   struct Chunk {
     uint32_t index;
-    Record* records;
+    Record* records;  // in the session, or in `copy`
     uint64_t first_seq;
-    int open = 0;  // records in it that are not finished
+    int open = 0;                    // records in it that are not finished
+    std::unique_ptr<Record[]> copy;  // set: the chunk itself was given back
   };
   struct Open {
     Record* record;
@@ -111,6 +121,7 @@ class Follower {
 
   void LearnRate();
   void TakeChunks();
+  void TakeTickets(uint64_t now);
   bool TakeChunk(uint64_t ticket);
   void Began(uint32_t process, int32_t pid);
   // The record at stream.next; null where its chunk is not known yet.
@@ -129,13 +140,15 @@ class Follower {
   // Finds the next event of the stream. False: none now; `bound` is lowered where one may yet come
   // with an earlier time than the horizon.
   bool Peek(Stream& stream, uint64_t now, uint64_t* bound);
-  bool BlobsMayGoOn(Stream& stream, RecordState top, RecordState state);
+  bool LookForMore(Stream& stream, RecordState top, RecordState state);
   void Emit(Stream& stream, EventSink* sink);
   void CollectBlobs(Stream& stream, uint64_t owner, Blobs* blobs);
   void Recycle(Stream& stream);
   void Free(const Chunk& chunk);
   void RefillRing();
-  void AddChunks();
+  void KeepStock();
+  void CopyOut();
+  void CopyOut(Stream& stream, Chunk& chunk);
   size_t Merge(EventSink* sink, bool drain);
   void FreeDead();
 
@@ -161,7 +174,9 @@ class Follower {
   std::vector<Ticket> waiting_;  // claimed, their chunk's header not yet written; ascending
   std::vector<std::pair<uint32_t, int32_t>> begun_;  // processes and pids on_process is to hear of
   std::vector<uint32_t> free_;                       // chunks to be put into the ring
-  uint32_t fresh_;  // chunks from this one on have never been in it
+  uint32_t fresh_;  // so many, the last ones, have been in it
+  uint32_t populated_ = 0;  // so many have their pages
+  bool may_populate_ = true;
   absl::flat_hash_map<uint32_t, std::unique_ptr<Stream>> streams_;  // by thread id
   absl::flat_hash_map<int32_t, std::vector<Stream*>> of_pid_;       // the same, by their pid
   absl::flat_hash_map<uint32_t, int32_t> processes_;                // id -> pid
@@ -169,6 +184,8 @@ class Follower {
   absl::flat_hash_map<int32_t, uint32_t> images_;  // pid -> its latest process id
   uint64_t looked_for_dead_ = 0;                   // ticks
   bool draining_ = false;
+  bool held_back_ = false;  // the last Merge left some of what has come
+  size_t copies_ = 0;       // chunks with a copy
   uint64_t margin_ = 0, patience_ = 0;  // ticks; 0 until LearnRate
   Event event_;  // reused
 };

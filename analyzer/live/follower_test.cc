@@ -23,12 +23,13 @@ namespace ipctrace {
 namespace {
 
 struct Session {
-  explicit Session(size_t bytes) {
+  // `stock`: so many chunks are in the ring at first, if there are so many.
+  explicit Session(size_t bytes, uint32_t stock = ~uint32_t{0}) {
     const char* folder = getenv("TEST_TMPDIR");
     path = std::string(folder != nullptr ? folder : "/tmp") + "/follower" + std::to_string(getpid());
     unlink(path.c_str());
     std::string error;
-    header = CreateSession(path, bytes, ChooseClock(), &error);
+    header = CreateSession(path, bytes, ChooseClock(), &error, stock);
     EXPECT_NE(header, nullptr) << error;
     fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
   }
@@ -241,6 +242,67 @@ TEST(Follower, PassesOverARecordThatIsNeverFilled) {
     follower.Poll(&checker);
   }
   EXPECT_EQ(checker.count, 2u);
+}
+
+// A call with one of a signal handler inside it, so that unfinished records are left behind in chunks.
+void WriteNested(Writer* writer, int number) {
+  uint64_t seq;
+  Record* outer = writer->Begin(Call::read, 2 * number, &seq);
+  writer->Blob(seq, "blob");
+  writer->Enter(outer);
+  Record* inner = writer->Begin(Call::read, 2 * number + 1, &seq);
+  writer->Enter(inner);
+  writer->Return(inner, 2 * number + 1);
+  writer->Return(outer, 2 * number);
+}
+
+TEST(Follower, KeepsWhatOthersWriteWhileOneHoldsThemBack) {
+  Session session(64 * kChunkSize + 100'000);
+  TraceClock clock(session.header->clock);
+  Follower follower(session.header, session.fd, &clock);
+  Writer stopped(session.header, 1, 1);
+  uint64_t seq;
+  stopped.Begin(Call::read, 0, &seq);
+  // More than the session holds.
+  constexpr int kCalls = 6000;
+  static_assert(kCalls * 3 > 2 * 64 * kRecordsPerChunk);
+  std::atomic<bool> done = false;
+  std::thread running([&] {
+    Writer writer(session.header, 1, 2);
+    for (int i = 0; i < kCalls; ++i) WriteNested(&writer, i);
+    done = true;
+  });
+  Checker checker;
+  while (!done) follower.Poll(&checker);
+  running.join();
+  while (checker.count < 4 * kCalls && !testing::Test::HasFailure()) follower.Poll(&checker);
+  EXPECT_TRUE(checker.open.empty());
+  EXPECT_EQ(checker.text.size(), 4u * kCalls);
+}
+
+TEST(Follower, GivesChunksBackThoughAThreadHasNotBegunItsOwn) {
+  constexpr uint32_t kChunks = 1024, kStock = 64;
+  Session session(kChunks * kChunkSize + 100'000, kStock);
+  TraceClock clock(session.header->clock);
+  Follower follower(session.header, session.fd, &clock);
+  session.header->claimed.fetch_add(1);  // by a thread that then lost its processor
+  constexpr int kCalls = 4 * kStock * kRecordsPerChunk;
+  std::atomic<bool> done = false;
+  std::thread running([&] {
+    Writer writer(session.header, 1, 2);
+    for (int i = 0; i < kCalls; ++i) {
+      uint64_t seq;
+      Record* record = writer.Begin(Call::read, i, &seq);
+      writer.Enter(record);
+      writer.Return(record, i);
+    }
+    done = true;
+  });
+  Checker checker;
+  while (!done) follower.Poll(&checker);
+  running.join();
+  while (checker.count < 2 * kCalls && !testing::Test::HasFailure()) follower.Poll(&checker);
+  EXPECT_TRUE(checker.open.empty());
 }
 
 TEST(Follower, OrdersADeathAfterWhatTheProcessDid) {

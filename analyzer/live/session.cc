@@ -35,6 +35,7 @@ namespace {
 // are looked at: short against the 200 ms in which a deadlock is to be reported, long against a
 // process that lost its processor for a moment.
 constexpr absl::Duration kIdlePeriod = absl::Milliseconds(5);
+constexpr absl::Duration kHeldPeriod = absl::Milliseconds(1);
 constexpr Nanos kCheckPeriod = 20'000'000;
 constexpr Nanos kRest = 60'000'000;
 constexpr Nanos kLookShare = 400;
@@ -83,9 +84,6 @@ struct LiveSession::Impl {
   // The mapping, as it was made: the program can overwrite what the header says.
   char* mapping = nullptr;
   size_t mapping_bytes = 0;
-  char* chunks_end = nullptr;
-  uint64_t populated = 0;  // chunks, from the last one on, whose pages were made
-  bool may_populate = true;
 
   ~Impl() {
     follower.reset();
@@ -99,21 +97,10 @@ struct LiveSession::Impl {
     if (!path.empty()) unlink(path.c_str());
   }
 
-  // Makes the pages of chunks come into being in the analyzer's time, before writers take them: as
-  // many again as were taken. Where that fails (a full disk, an old kernel) they will do so, or
-  // not, when a writer takes them.
+  // Of the first chunks as many again as were taken get their pages before writers take them.
   void Populate() {
-    const uint64_t taken = header->claimed.load(std::memory_order_relaxed);
-    const uint64_t wanted =
-        taken < kStock ? std::min<uint64_t>(kReady + 2 * taken, kStock) : kStock;
-    if (wanted <= populated || !may_populate) return;
-    if (madvise(chunks_end - wanted * kChunkSize, (wanted - populated) * kChunkSize,
-                MADV_POPULATE_WRITE) != 0) {
-      may_populate = false;
-      return;
-    }
-    populated = wanted;
-    header->populated.store(static_cast<uint32_t>(populated), std::memory_order_release);
+    const uint64_t taken = follower->claimed();
+    follower->Populate(taken < kStock ? std::min<uint32_t>(kReady + 2 * taken, kStock) : kStock);
   }
 
   Nanos Now() const { return clock->ToNanos(clock->Ticks()); }
@@ -217,9 +204,6 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
   impl->path = path;
   impl->mapping = SessionStart(impl->header);
   impl->mapping_bytes = impl->header->file_bytes;
-  impl->chunks_end =
-      reinterpret_cast<char*>(SessionChunk(impl->header, impl->header->chunk_count));
-  impl->Populate();
   impl->header->options = config.options;
   std::copy(config.payload_ports.begin(), config.payload_ports.end(), impl->header->payload_ports);
   impl->header->first_pid = config.first_pid;
@@ -234,6 +218,7 @@ absl::StatusOr<std::unique_ptr<LiveSession>> LiveSession::Create(const std::stri
   impl->follower->on_process = [raw = impl.get()](uint32_t process, int32_t pid) {
     raw->DidAppear(process, pid);
   };
+  impl->Populate();
   impl->header->analyzer_state.store(static_cast<uint32_t>(AnalyzerState::kFollowing));
   return std::unique_ptr<LiveSession>(new LiveSession(std::move(impl)));
 }
@@ -249,6 +234,8 @@ absl::Duration LiveSession::Step(EventSink* sink) {
   for (int i = 0; i < deaths; ++i) self.DidVanish(static_cast<int32_t>(gone[i].data.u32));
   if (count > 64 || deaths > 0) {
     self.sleep = absl::ZeroDuration();
+  } else if (self.follower->held_back()) {
+    self.sleep = kHeldPeriod;  // others write on
   } else {
     self.sleep = std::min(kIdlePeriod, self.sleep * 2 + absl::Microseconds(200));
   }
