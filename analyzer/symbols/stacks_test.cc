@@ -1,5 +1,6 @@
 #include "analyzer/symbols/stacks.h"
 
+#include <stddef.h>
 #include <string.h>
 
 #include <string>
@@ -105,6 +106,36 @@ TEST(StacksTest, ACopyThatEndsEarlyGivesItsInnermostFrames) {
     EXPECT_EQ(all.substr(0, some.size()), some);
     EXPECT_EQ(some.substr(0, 8), "inner:3 ");
   }
+}
+
+// What was unwound once is known of all stacks that a walk reads alike, and of no others.
+TEST(StacksTest, AStackThatDiffersIsUnwoundAnewWhereItMatters) {
+  const Capture capture = CaptureStacks(kNested, "gcc -O2 -g", "prog.c", 512);
+  ASSERT_FALSE(capture.stacks.empty());
+  const std::string& blob = capture.stacks[0];
+  Stacks knows;  // the undamaged stack, when it is asked for others
+  knows.SetModules(1, capture.modules);
+  knows.Add(1, 1, blob, "capture");
+  const std::string whole = Text(FramesOf(capture), false);
+  uint32_t id = 1;
+  int other = 0;
+  for (size_t at = offsetof(StackCopy, rip); at + 8 <= blob.size(); at += 8) {
+    std::string changed = blob;
+    changed[at + 4] ^= 1;  // no address of the program's
+    Stacks new_one;
+    new_one.SetModules(1, capture.modules);
+    new_one.Add(1, 1, changed, "capture");
+    knows.Frames(1);
+    knows.Add(++id, 1, changed, "capture");
+    auto text_of = [](Stacks& stacks, uint32_t stack) {
+      std::vector<Frame> frames;
+      for (const auto& frame : stacks.Frames(stack)) frames.push_back(*frame);
+      return Text(frames, false);
+    };
+    EXPECT_EQ(text_of(knows, id), text_of(new_one, 1)) << "byte " << at;
+    other += text_of(new_one, 1) != whole;
+  }
+  EXPECT_GT(other, 4) << "return addresses";
 }
 
 TEST(StacksTest, DamagedStacksAndModulesDoNoHarm) {
