@@ -6,6 +6,7 @@ import signal
 import shutil
 import subprocess
 import unittest
+import xml.etree.ElementTree
 
 import tool
 
@@ -243,6 +244,34 @@ class Reports(Command):
             self.assertLessEqual({"pid", "ppid", "name", "argv", "exit"}, process.keys())
         self.assertTrue(report["coverage"]["traced"])
         self.assertEqual(0, report["coverage"]["lost"])
+
+    def test_the_page_has_what_the_json_report_has_and_nothing_that_a_browser_would_load_or_run(self):
+        program = self.compile("samples/lecture/server_v2_neither_closes.c")
+        kept = self.trace(program)
+        report = json.loads(self.ipctrace("report", "--format=json", "--output=-", kept).stdout)
+        page = self.ipctrace("report", "--format=html", "--output=-", kept).stdout.decode()
+        self.assertTrue(report["findings"])
+        root = xml.etree.ElementTree.fromstring(page)  # it is well-formed XML, too
+        articles = list(root.iter("article"))
+        self.assertEqual([f["severity"] for f in report["findings"]], [each.get("class") for each in articles])
+        for finding, article in zip(report["findings"], articles):
+            text = "".join(article.itertext())
+            for wanted in (finding["message"], finding["fix"], *(step["message"] for step in finding["story"])):
+                self.assertIn(wanted, text)
+            line = finding["location"]["line"]
+            self.assertEqual([str(line)], [span.text.split()[0] for span in article.iter("span")
+                                           if span.get("class") == "here"])
+        lanes = [each for each in root.iter("div") if each.get("class") == "lane"]
+        self.assertEqual(len(report["processes"]), len(lanes))
+        ids = [each.get("id") for each in root.iter() if each.get("id")]
+        self.assertEqual(len(ids), len(set(ids)))
+        for element in root.iter():
+            self.assertNotIn(element.tag, ("script", "link", "img", "iframe", "object", "embed", "base", "form"))
+            for name, value in element.items():
+                self.assertFalse(name.startswith("on") or name in ("src", "srcdoc", "action"), name)
+                if name == "href":
+                    self.assertIn(value.removeprefix("#"), ids)
+        self.assertIn("default-src 'none'", page)
 
     def test_rules_and_explain(self):
         self.assertIn(b"pipe-no-eof", self.ipctrace("rules").stdout)

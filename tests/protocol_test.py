@@ -255,7 +255,7 @@ os.wait()
         run = self.run_traced([sys.executable, self.path("evil.py")],
                               options=["--protocol=echo", "--trace=" + self.path("trace")])
         self.assertIn("protocol-violation", [f["rule"] for f in run.loud()])
-        for form in ("text", "json", "junit", "sarif", "github"):
+        for form in ("text", "html", "json", "junit", "sarif", "github"):
             shown = self.command("report", "--color=never", "--format=" + form, "--output=-", "--protocol=echo",
                                  self.path("trace"))
             self.assert_harmless(form, shown.stdout)
@@ -266,7 +266,7 @@ os.wait()
     def assert_harmless(self, form, text):
         self.assertIn("alert", text, form)
         self.assertNotRegex(text, r"[\x00-\x08\x0b-\x1f\x7f\u202e]", form)
-        if form in ("junit", "svg"):
+        if form in ("html", "junit", "svg"):
             self.assertNotIn("<script", text, form)
             xml.dom.minidom.parseString(text)
         if form in ("json", "sarif"):

@@ -47,7 +47,7 @@ TEST(OptionsTest, WhatIsWrongIsNamed) {
   EXPECT_EQ(Error(kRun, {"-x"}), "there is no option -x here");
   EXPECT_EQ(Error(kReport, {"--timeout=3"}), "there is no option --timeout here");
   EXPECT_EQ(Error(kRun, {"--format=poem"}),
-            "--format cannot be \"poem\": it takes text, json, junit, sarif or github");
+            "--format cannot be \"poem\": it takes text, html, json, junit, sarif or github");
   EXPECT_EQ(Error(kShow, {"--format=json"}), "--format cannot be \"json\": it takes text or jsonl");
   EXPECT_NE(Error(kRun, {"--timeout"}), "");
   for (const char* value : {"soon", "0", "-1", "nan", "inf", "1s", ""}) {

@@ -21,7 +21,7 @@
 #include "analyzer/model/model.h"
 #include "analyzer/report/escape.h"
 #include "analyzer/report/report.h"
-#include "analyzer/report/writers.h"
+#include "analyzer/report/words.h"
 #include "analyzer/symbols/stacks.h"
 #include "preload/trace/calls.h"
 

@@ -19,18 +19,6 @@ std::string FoldText(const Item& item) {
   return item.text + "× " + number + " more";
 }
 
-// Cut to so many columns, with an ellipsis.
-std::string Fit(const std::string& escaped, size_t columns) {
-  if (Columns(escaped) <= columns) return escaped;
-  std::string cut;
-  size_t count = 0;
-  for (const char c : escaped) {
-    if ((static_cast<uint8_t>(c) & 0xc0) != 0x80 && ++count == columns) break;
-    cut += c;
-  }
-  return cut + "…";
-}
-
 }  // namespace
 
 std::string EscapeMermaid(std::string_view text) {

@@ -45,8 +45,7 @@ uint32_t LoadHead(const Record* record) { return record->head.load(std::memory_o
 
 }  // namespace
 
-TraceClock::TraceClock(ClockKind kind)
-    : kind_(kind), began_ns_(MonotonicNs()), origin_(Ticks()) {}
+TraceClock::TraceClock(ClockKind kind) : kind_(kind), began_ns_(MonotonicNs()), origin_(Ticks()) {}
 
 void TraceClock::Calibrate() const {
   nanos_per_tick_ = 1;
@@ -55,8 +54,7 @@ void TraceClock::Calibrate() const {
   do {
     now = MonotonicNs();
   } while (now - began_ns_ < 1'000'000);
-  nanos_per_tick_ =
-      static_cast<double>(now - began_ns_) / static_cast<double>(__rdtsc() - origin_);
+  nanos_per_tick_ = static_cast<double>(now - began_ns_) / static_cast<double>(__rdtsc() - origin_);
 }
 
 uint64_t TraceClock::Ticks() const { return kind_ == ClockKind::kTsc ? __rdtsc() : MonotonicNs(); }
@@ -243,9 +241,9 @@ Record* Follower::TakeBlobs(Stream& stream, RecordState* state) {
   return nullptr;
 }
 
-// Where a record is complete and its blobs go on to the end of the last chunk that is known, looks for
-// another one: if there is one, it was claimed before the record was complete. Returns whether it
-// looked.
+// Where a record is complete and its blobs go on to the end of the last chunk that is known, looks
+// for another one: if there is one, it was claimed before the record was complete. Returns whether
+// it looked.
 bool Follower::LookForMore(Stream& stream, RecordState top, RecordState state) {
   // A ticket that no chunk was put into the ring for is a writer that waits for one.
   if (draining_ || stream.dead ||
@@ -408,8 +406,8 @@ void Follower::KeepStock() {
   if (is_enough()) return;
   if (held_back_) CopyOut();
   if (is_enough()) return;
-  // There are more threads than chunks, of which each holds one, however little it writes; or we are
-  // not fast enough.
+  // There are more threads than chunks, of which each holds one, however little it writes; or we
+  // are not fast enough.
   const uint32_t more = std::min(kMoreChunks, chunk_count_ - fresh_);
   Populate(fresh_ + more);
   for (uint32_t i = 0; i < more; ++i) free_.push_back(chunk_count_ - 1 - fresh_++);
@@ -425,9 +423,9 @@ void Follower::Populate(uint32_t chunks) {
   header_->populated.store(chunks, std::memory_order_release);
 }
 
-// While one thread that lost its processor within a record holds the others' back, and while that is
-// made up for, what they write is kept here. Used chunks are better for them than ever new ones, whose
-// pages the kernel would have to make, and each process to map.
+// While one thread that lost its processor within a record holds the others' back, and while that
+// is made up for, what they write is kept here. Used chunks are better for them than ever new ones,
+// whose pages the kernel would have to make, and each process to map.
 void Follower::CopyOut() {
   for (auto& [thread, stream] : streams_) {
     for (size_t i = stream->current; i + 1 < stream->chunks.size(); ++i) {

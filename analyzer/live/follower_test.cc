@@ -244,7 +244,7 @@ TEST(Follower, PassesOverARecordThatIsNeverFilled) {
   EXPECT_EQ(checker.count, 2u);
 }
 
-// A call with one of a signal handler inside it, so that unfinished records are left behind in chunks.
+// A call with one of a signal handler inside it: unfinished records are left behind in chunks.
 void WriteNested(Writer* writer, int number) {
   uint64_t seq;
   Record* outer = writer->Begin(Call::read, 2 * number, &seq);

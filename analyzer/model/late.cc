@@ -48,8 +48,8 @@ LateVerdict JudgeLate(const Descriptor& closed, const LateSuspects::SamePlace& s
   // But an end that a child got is closed unused by right.
   const bool unused = !closed.usage.Used() && closed.usage.write_bytes == 0 &&
                       closed.usage.passed == 0 && !closed.object()->IsPipe() &&
-                      std::none_of(closed.process->children.begin(),
-                                   closed.process->children.end(), [&](const Process* child) {
+                      std::none_of(closed.process->children.begin(), closed.process->children.end(),
+                                   [&](const Process* child) {
                                      return child->born.time > closed.born.time &&
                                             child->born.time < closed.died.time;
                                    });

@@ -1,5 +1,6 @@
 // GitHub's workflow commands: findings stand beside their line in a pull request.
 #include "analyzer/report/escape.h"
+#include "analyzer/report/words.h"
 #include "analyzer/report/writers.h"
 
 namespace ipctrace {

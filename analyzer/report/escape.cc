@@ -93,4 +93,13 @@ size_t Columns(std::string_view text) {
   return columns;
 }
 
+std::string Fit(std::string_view text, size_t columns) {
+  if (Columns(text) <= columns) return std::string(text);
+  size_t end = 0;
+  for (size_t seen = 0; end < text.size(); ++end) {
+    if ((static_cast<uint8_t>(text[end]) & 0xc0) != 0x80 && ++seen == columns) break;
+  }
+  return std::string(text.substr(0, end)) + "…";
+}
+
 }  // namespace ipctrace

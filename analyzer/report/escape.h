@@ -17,6 +17,8 @@ std::string EscapeXml(std::string_view text);
 
 // Columns that escaped text takes, each code point one.
 size_t Columns(std::string_view text);
+// Escaped text, cut to so many columns with an ellipsis at its end.
+std::string Fit(std::string_view text, size_t columns);
 
 }  // namespace ipctrace
 

@@ -2,6 +2,7 @@
 // fail. A run without any is one case that passes; a run with a hole one that was not finished.
 #include "absl/strings/str_format.h"
 #include "analyzer/report/escape.h"
+#include "analyzer/report/words.h"
 #include "analyzer/report/writers.h"
 
 namespace ipctrace {

@@ -1,28 +1,19 @@
 // The report for people: what is wrong, the line, how it came about, the one change that mends it.
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_format.h"
 #include "analyzer/report/escape.h"
+#include "analyzer/report/source.h"
+#include "analyzer/report/words.h"
 #include "analyzer/report/writers.h"
 
 namespace ipctrace {
 namespace {
 
-constexpr int64_t kMaxSourceBytes = 16 << 20;
-constexpr size_t kMaxSourceColumns = 120;
 constexpr size_t kMaxCallers = 6;
 constexpr size_t kMaxSteps = 40;  // of one story
 constexpr size_t kMaxStanding = 20;
-
-struct Source {
-  std::string file, directory, content;
-  std::vector<size_t> lines;  // where they start in `content`
-};
 
 class TextWriter {
  public:
@@ -48,26 +39,6 @@ class TextWriter {
 
   static const char* SeverityColor(Severity severity) {
     return severity == Severity::kError ? "1;31" : severity == Severity::kWarning ? "1;35" : "1;36";
-  }
-
-  static std::string Time(Nanos time) {
-    if (time < 10'000'000'000) return absl::StrFormat("%.3f ms", static_cast<double>(time) / 1e6);
-    return absl::StrFormat("%.3f s", static_cast<double>(time) / 1e9);
-  }
-
-  static std::string ProcessText(const ReportSite& site) {
-    if (site.pid == 0) return "";
-    std::string text = site.process + "[" + std::to_string(site.pid) + "]";
-    if (site.tid != 0 && site.tid != site.pid) text += " thread " + std::to_string(site.tid);
-    return text;
-  }
-
-  // "prog.c:31 in main".
-  static std::string PlaceAndFunction(const Frame* place) {
-    std::string text = PlaceText(place);
-    if (place != nullptr && !place->function.empty())
-      text += " in " + ShortFunction(place->function);
-    return text;
   }
 
   void Line(const std::string& text) { out_ += text + "\n"; }
@@ -105,82 +76,10 @@ class TextWriter {
 
   // The line with a neighbour on either side.
   void WriteSource(const Frame& place) {
-    if (place.line == 0) return;
-    const std::vector<std::string> lines = ReadLines(place, place.line - 1, place.line + 1);
-    for (size_t i = 0; i < lines.size(); ++i) {
-      const int number = std::max(place.line - 1, 1) + static_cast<int>(i);
-      const std::string row = absl::StrFormat("%6d | %s", number, lines[i]);
-      Line(number == place.line ? "  " + Paint("1;32", ">") + Bold(row) : "   " + row);
+    for (const SourceReader::Line& line : source_.Around(place, 1)) {
+      const std::string row = absl::StrFormat("%6d | %s", line.number, line.text);
+      Line(line.number == place.line ? "  " + Paint("1;32", ">") + Bold(row) : "   " + row);
     }
-  }
-
-  // Lines `first` to `last` of the file (as many as there are), escaped; empty if the file is not
-  // there or does not reach to the line between them.
-  std::vector<std::string> ReadLines(const Frame& place, int first, int last) {
-    std::vector<std::string> lines;
-    const Source& source = SourceOf(place);
-    const auto count = static_cast<int>(source.lines.size());
-    if (place.line > count) return lines;
-    for (int number = std::max(first, 1); number <= std::min(last, count); ++number) {
-      const size_t at = source.lines[static_cast<size_t>(number - 1)];
-      const size_t end = std::min(source.content.find('\n', at), source.content.size());
-      lines.push_back(Tidy(source.content.substr(at, end - at)));
-    }
-    return lines;
-  }
-
-  // The findings come by file: the one that was read last is often the next one, too.
-  const Source& SourceOf(const Frame& place) {
-    if (source_.file == place.file && source_.directory == place.directory) return source_;
-    source_ = {place.file, place.directory, ReadSource(place), {}};
-    for (size_t at = 0; at < source_.content.size();) {
-      source_.lines.push_back(at);
-      at = std::min(source_.content.find('\n', at), source_.content.size()) + 1;
-    }
-    return source_;
-  }
-
-  static std::string Tidy(const std::string& line) {
-    std::string spaced;
-    for (const char c : line) {
-      if (c == '\t') {
-        do spaced += ' ';
-        while (spaced.size() % 8 != 0);
-      } else if (c != '\r') {
-        spaced += c;
-      }
-    }
-    std::string text = EscapeTerminal(spaced);
-    if (Columns(text) > kMaxSourceColumns) {
-      size_t end = 0;
-      for (size_t columns = 0; end < text.size(); ++end) {
-        if ((static_cast<uint8_t>(text[end]) & 0xc0) != 0x80 && ++columns >= kMaxSourceColumns)
-          break;
-      }
-      text.resize(end);
-      text += "…";
-    }
-    return text;
-  }
-
-  static std::string ReadSource(const Frame& place) {
-    std::string content;
-    for (const bool here : {false, true}) {
-      if (here && place.file.starts_with("/")) break;
-      const std::string path =
-          here || place.file.starts_with("/") ? place.file : place.directory + "/" + place.file;
-      const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-      if (fd < 0) continue;
-      struct stat status;
-      if (fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && status.st_size <= kMaxSourceBytes) {
-        content.resize(static_cast<size_t>(status.st_size));
-        const ssize_t got = read(fd, content.data(), content.size());
-        content.resize(got > 0 ? static_cast<size_t>(got) : 0);
-      }
-      close(fd);
-      if (!content.empty()) break;
-    }
-    return content;
   }
 
   // One line a step: when, where, what. Columns are as wide as the widest that is not too wide.
@@ -194,19 +93,14 @@ class TextWriter {
     size_t time_width = 0, place_width = 0;
     for (const ReportStep& step : story) {
       Row row;
-      if (step.site.pid != 0) row.time = Time(step.site.time);
+      if (step.site.pid != 0) row.time = TimeText(step.site.time);
       row.place = EscapeTerminal(PlaceText(step.site.Place()));
       if (const size_t slash = row.place.rfind('/'); slash != std::string::npos)
         row.place.erase(0, slash + 1);
       if (step.site.Place() != nullptr && !step.site.Place()->function.empty()) {
         row.place += " " + EscapeTerminal(ShortFunction(step.site.Place()->function));
       }
-      row.message = EscapeTerminal(step.message);
-      // A message that does not say who did it gets its process in front.
-      const std::string name = "[" + std::to_string(step.site.pid) + "]";
-      if (step.site.pid != 0 && row.message.find(name) == std::string::npos) {
-        row.message = EscapeTerminal(ProcessText(step.site)) + "  " + row.message;
-      }
+      row.message = EscapeTerminal(StepText(step));
       time_width = std::max(time_width, Columns(row.time));
       if (Columns(row.place) <= 40) place_width = std::max(place_width, Columns(row.place));
       rows.push_back(std::move(row));
@@ -228,11 +122,9 @@ class TextWriter {
 
   // What the run was doing when it was ended; a finding says it better where there is one.
   void WriteStanding() {
-    const bool hung = report_.reason == FinishReason::kDeadlock;
-    if (report_.standing.empty() || (hung && report_.Count(Severity::kError) > 0)) return;
-    Line(Bold(report_.reason == FinishReason::kTimeout ? "When the time was up:"
-              : hung                                   ? "When nothing could go on:"
-                                                       : "When it was interrupted:"));
+    const std::string title = StandingTitle(report_);
+    if (title.empty()) return;
+    Line(Bold(title + ":"));
     for (size_t i = 0; i < report_.standing.size(); ++i) {
       if (i == kMaxStanding) {
         Line(absl::StrFormat("    … and %d more threads", report_.standing.size() - kMaxStanding));
@@ -242,7 +134,7 @@ class TextWriter {
       std::string row = "    " + EscapeTerminal(ProcessText(step.site) + " " + step.message);
       const std::string place = PlaceAndFunction(step.site.Place());
       if (!place.empty()) row += EscapeTerminal(", " + place);
-      if (!step.site.call.empty()) row += ", since " + Time(step.site.time);
+      if (!step.site.call.empty()) row += ", since " + TimeText(step.site.time);
       Line(row);
     }
     Line("");
@@ -254,31 +146,14 @@ class TextWriter {
   }
 
   void WriteSummary() {
-    const std::string extent =
-        absl::StrFormat("%d process%s, %d call%s", report_.processes.size(),
-                        report_.processes.size() == 1 ? "" : "es", report_.coverage.records,
-                        report_.coverage.records == 1 ? "" : "s");
+    const std::string outcome = OutcomeText(report_);
+    if (!outcome.empty()) Say(outcome);
     const std::vector<std::string> holes = report_.Holes();
-    if (report_.reason == FinishReason::kTimeout) {
-      Say("the program did not end in the time that --timeout allows, and was ended");
-    } else if (report_.reason == FinishReason::kDeadlock) {
-      Say("the program hangs: what it waits for can never come");
-    } else if (report_.ending.kind == Ending::kSignal) {
-      Say("the program was killed by " + SignalName(report_.ending.number));
-    }
     if (!holes.empty()) {
       Say("not all of the run was seen:");
       for (const std::string& hole : holes) Line("    " + EscapeTerminal(hole));
     }
-    if (!report_.findings.empty()) {
-      Say(CountsText(report_));
-    } else if (!report_.coverage.heard) {
-      Say("nothing can be said about this program");
-    } else if (!holes.empty()) {
-      Say("no mistakes found in what was seen (" + extent + ")");
-    } else {
-      Say("no mistakes found (" + extent + ")");
-    }
+    Say(VerdictText(report_));
     for (const std::string& problem : report_.problems) {
       Line(Bold("ipctrace:") + " " + EscapeTerminal(problem));
     }
@@ -288,7 +163,7 @@ class TextWriter {
   const bool color_;
   const Put& put_;
   std::string out_;  // not yet put
-  Source source_;
+  SourceReader source_;
 };
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "analyzer/report/writers.h"
 
-#include "absl/strings/str_format.h"
-
 namespace ipctrace {
 namespace {
 
@@ -25,12 +23,16 @@ std::string Whole(const Report& report, const WriteOptions& options) {
 std::string WriteText(const Report& report, const WriteOptions& options) {
   return Whole<PutText>(report, options);
 }
+std::string WriteHtml(const Report& report, const WriteOptions& options) {
+  return Whole<PutHtml>(report, options);
+}
 std::string WriteJson(const Report& report, const WriteOptions& options) {
   return Whole<PutJson>(report, options);
 }
 
 const std::vector<Format>& Formats() {
   static const auto* const formats = new std::vector<Format>{{"text", PutText},
+                                                             {"html", PutHtml},
                                                              {"json", PutJson},
                                                              {"junit", PutWhole<WriteJunit>},
                                                              {"sarif", PutWhole<WriteSarif>},
@@ -43,43 +45,6 @@ const Format* FindFormat(std::string_view name) {
     if (format.name == name) return &format;
   }
   return nullptr;
-}
-
-std::string PlaceText(const Frame* place) {
-  if (place == nullptr) return "";
-  if (place->line != 0) return place->file + ":" + std::to_string(place->line);
-  if (place->module.empty()) return "";
-  return absl::StrFormat("%s+0x%x", place->module.substr(place->module.rfind('/') + 1),
-                         place->offset);
-}
-
-std::string ShortFunction(std::string_view function) {
-  int depth = 0;  // in <> and {}
-  for (size_t i = 0; i < function.size(); ++i) {
-    const char c = function[i];
-    if (function.substr(i).starts_with("operator")) {
-      const size_t parenthesis = function.find('(', i + 10);  // past "operator()"
-      if (depth == 0) return std::string(function.substr(0, parenthesis));
-    }
-    if (c == '<' || c == '{') ++depth;
-    if ((c == '>' || c == '}') && depth > 0) --depth;
-    if (c == '(' && depth == 0) {
-      if (!function.substr(i).starts_with("(anonymous namespace)"))
-        return std::string(function.substr(0, i));
-      i += 20;
-    }
-  }
-  return std::string(function);
-}
-
-std::string CountsText(const Report& report) {
-  std::string text;
-  for (const Severity severity : {Severity::kError, Severity::kWarning, Severity::kNote}) {
-    const int64_t n = report.Count(severity);
-    text += (text.empty() ? "" : ", ") + std::to_string(n) + " " +
-            std::string(SeverityName(severity)) + (n == 1 ? "" : "s");
-  }
-  return text;
 }
 
 }  // namespace ipctrace

@@ -19,6 +19,7 @@ struct WriteOptions {
 // Each returns the whole document, ending with a newline, with all text of the traced program
 // escaped for where it goes.
 std::string WriteText(const Report& report, const WriteOptions& options);    // for people
+std::string WriteHtml(const Report& report, const WriteOptions& options);    // for their browsers
 std::string WriteJson(const Report& report, const WriteOptions& options);    // version 1
 std::string WriteJunit(const Report& report, const WriteOptions& options);   // JUnit XML
 std::string WriteSarif(const Report& report, const WriteOptions& options);   // SARIF 2.1.0
@@ -27,24 +28,16 @@ std::string WriteGithub(const Report& report, const WriteOptions& options);  // 
 // Takes a document's pieces, in order. Long ones are never whole in memory.
 using Put = std::function<void(std::string_view piece)>;
 void PutText(const Report& report, const WriteOptions& options, const Put& put);
+void PutHtml(const Report& report, const WriteOptions& options, const Put& put);
 void PutJson(const Report& report, const WriteOptions& options, const Put& put);
 
 struct Format {
   std::string_view name;
   void (*put)(const Report&, const WriteOptions&, const Put&);
 };
-// text, json, junit, sarif, github.
+// text, html, json, junit, sarif, github.
 const std::vector<Format>& Formats();
 const Format* FindFormat(std::string_view name);  // null if there is none
-
-// Shared by the writers -------------------------------------------------------------------------
-
-// "prog.c:31", or "prog+0x1139" where there is no debug information, or "".
-std::string PlaceText(const Frame* place);
-// A function's name without its parameters.
-std::string ShortFunction(std::string_view function);
-// "1 error, 2 warnings, 0 notes".
-std::string CountsText(const Report& report);
 
 }  // namespace ipctrace
 

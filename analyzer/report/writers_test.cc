@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
+#include "analyzer/report/words.h"
 #include "gtest/gtest.h"
 
 namespace ipctrace {
@@ -191,6 +192,34 @@ TEST(TextTest, LongStoriesKeepTheirEnds) {
   EXPECT_NE(text.find("step 99."), std::string::npos);
 }
 
+TEST(HtmlTest, ShowsTheLineTheStoryAndTheRulesPage) {
+  const std::vector<RulePage> pages = {
+      {"pipe-no-eof", "error", "A reader waits.", "# pipe-no-eof\n\n**error** — A reader waits.\n\n"
+                                                  "## What it is\nA `read` <b>waits</b>.\n"}};
+  WriteOptions options;
+  options.pages = &pages;
+  const std::string page = WriteHtml(Sample(), options);
+  const auto has = [&](const std::string& text) { return page.find(text) != std::string::npos; };
+  EXPECT_TRUE(has("<p class=\"verdict error\">1 error, 1 warning, 1 note</p>")) << page;
+  EXPECT_TRUE(has("<span class=\"here\">    12  ")) << page;
+  EXPECT_TRUE(has("12000.000 ms") || has("12.000 s"));
+  EXPECT_TRUE(has("× 1000"));
+  EXPECT_TRUE(has("killed by SIGPIPE"));
+  EXPECT_TRUE(has("<h2>What it is</h2>\n<p>A <code>read</code> <!-- raw HTML omitted -->waits"));
+  EXPECT_TRUE(has("href=\"#about-pipe-no-eof\""));
+  EXPECT_FALSE(has("href=\"#about-fd-leak\"")) << "it has no page";
+}
+
+TEST(HtmlTest, WhatWasNotSeenIsNotGood) {
+  Report report = Sample();
+  report.findings.clear();
+  EXPECT_NE(WriteHtml(report, {}).find("verdict good"), std::string::npos);
+  report.coverage.lost = 3;
+  const std::string page = WriteHtml(report, {});
+  EXPECT_NE(page.find("verdict unknown"), std::string::npos);
+  EXPECT_NE(page.find("<li>3 records were lost</li>"), std::string::npos);
+}
+
 TEST(JsonTest, HasTheAgreedForm) {
   const Json json = Json::parse(WriteJson(Sample(), {}));
   EXPECT_EQ(json["version"], 1);
@@ -234,6 +263,7 @@ TEST(HostileTextTest, DoesNoHarmInAnyForm) {
     EXPECT_EQ(text.find("\n::error::%0A"), std::string::npos) << format.name;
   }
   EXPECT_EQ(WriteJunit(report, {}).find("<script>"), std::string::npos);
+  EXPECT_EQ(WriteHtml(report, {}).find("<script>"), std::string::npos);
   EXPECT_TRUE(Json::accept(WriteJson(report, {})));
   EXPECT_TRUE(Json::accept(WriteSarif(report, {})));
 }
