@@ -57,6 +57,9 @@ int64_t Milliseconds() {
   return int64_t{time.tv_sec} * 1000 + time.tv_nsec / 1000000;
 }
 
+// A thread that has had so many chunks will need many more.
+constexpr uint64_t kFewChunks = 4;
+
 enum class Slot { kReady, kLate, kNobody };
 
 // Waits for a ring slot to be filled under `lap`. kLate: we were stopped for so long that the analyzer
@@ -105,7 +108,8 @@ uint64_t& OwnCursor(ThreadState* thread) {
 }
 
 // Reads before anything is written there: on a read fault the kernel maps the neighbouring pages of
-// the file as well, on a write fault the one page.
+// the file as well, on a write fault the one page. Each costs to map and again when the process ends:
+// it pays where many chunks will be used.
 IPCTRACE_INLINE void TouchShared(const void* memory) {
   (void)*static_cast<const volatile char*>(memory);
 }
@@ -151,7 +155,7 @@ IPCTRACE_START_CODE bool TakeChunk(ThreadState* thread) {
       thread->wanted_chunk = lap << 32 | chunk;
       return false;
     }
-  } else if (thread->id.next_seq != 0) {
+  } else if (thread->id.next_seq >= kFewChunks * kRecordsPerChunk) {
     TouchShared(memory);
   }
   thread->wanted_chunk = 0;

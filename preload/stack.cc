@@ -5,6 +5,7 @@
 // takes the loader's lock (in signal handlers, in children forked from threads), and adds 160 us to
 // every exec; a cached lookup here is about 3 ns, and a copy of a lecture program's stack, which is
 // a few hundred bytes deep, some 100-300 ns, once for a call site.
+#include <emmintrin.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -100,27 +101,62 @@ IPCTRACE_START_CODE void RecordFailure(ThreadState* thread, Record* record, uint
 
 namespace {
 
+// Where on a stack addresses are: from `least`, some way below this library, to the end of the address
+// space, where the libraries and the stack are; and in the executable.
+struct Addresses {
+  static constexpr uint64_t kEnd = uint64_t{1} << 47;
+  uint64_t least, image, image_bytes;
+
+  bool Has(uint64_t word) const { return (word - least < kEnd - least) | (word - image < image_bytes); }
+};
+
+// Of a block's words those whose upper halves are an address's, four at a time: most words are not.
+IPCTRACE_START_CODE uint64_t LikeAddresses(const uint64_t* words, const Addresses& addresses) {
+  const auto above = [](uint64_t address) {
+    return _mm_set1_epi32(static_cast<int>(address >> 32) - 1);
+  };
+  const __m128i least = above(addresses.least), image = above(addresses.image);
+  const __m128i end = _mm_set1_epi32(static_cast<int>(Addresses::kEnd >> 32));
+  const __m128i image_end =
+      _mm_set1_epi32(static_cast<int>((addresses.image + addresses.image_bytes) >> 32) + 1);
+  uint64_t mask = 0;
+  for (size_t i = 0; i < kStackBlockWords; i += 4) {
+    const auto* const four = reinterpret_cast<const __m128i*>(words + i);
+    const __m128i upper = _mm_castps_si128(
+        _mm_shuffle_ps(_mm_castsi128_ps(_mm_loadu_si128(four)),
+                       _mm_castsi128_ps(_mm_loadu_si128(four + 1)), _MM_SHUFFLE(3, 1, 3, 1)));
+    const __m128i found =
+        _mm_or_si128(_mm_and_si128(_mm_cmpgt_epi32(upper, least), _mm_cmplt_epi32(upper, end)),
+                     _mm_and_si128(_mm_cmpgt_epi32(upper, image), _mm_cmplt_epi32(upper, image_end)));
+    mask |= static_cast<uint64_t>(_mm_movemask_ps(_mm_castsi128_ps(found))) << i;
+  }
+  return mask;
+}
+
 // What an unwinder can use of a stack: where the code is that called, and where on the stack its frames
-// are. Of 4 KiB that is some tenth. Addresses are told by where they lie: from some way below this
-// library to the end of the address space, where the libraries and the stack are; in the executable; or
-// near `sp`, which may be on another stack.
+// are. Of 4 KiB that is some tenth. `sp` may be on a stack that lies elsewhere: what is near it counts
+// as well.
 IPCTRACE_START_CODE void WriteWords(BlobWriter& writer, const uint64_t* words, size_t count,
                                     uint64_t sp) {
-  constexpr uint64_t kBelow = uint64_t{1} << 39, kEnd = uint64_t{1} << 47, kAround = 1 << 20;
-  const uint64_t mapped = reinterpret_cast<uint64_t>(&session) - kBelow;
-  const uint64_t image = session.image_start, image_bytes = session.image_bytes;
+  constexpr uint64_t kBelow = uint64_t{1} << 39, kAround = 1 << 20;
+  const Addresses addresses = {reinterpret_cast<uint64_t>(&session) - kBelow, session.image_start,
+                               session.image_bytes};
   const bool all = session.valgrind;  // to compare what was never written would be a mistake
-  const bool away = sp - mapped >= kEnd - mapped;
-  for (size_t at = 0; at < count; at += kStackBlockWords) {
-    const size_t size = count - at < kStackBlockWords ? count - at : kStackBlockWords;
+  const bool away = sp - addresses.least >= Addresses::kEnd - addresses.least;
+  for (; count > 0; words += kStackBlockWords) {
+    const size_t size = count < kStackBlockWords ? count : kStackBlockWords;
+    count -= size;
+    uint64_t likely = ~uint64_t{0} >> (kStackBlockWords - size);
+    if (size == kStackBlockWords && !all && !away) likely = LikeAddresses(words, addresses);
     uint64_t block[1 + kStackBlockWords];
     uint64_t mask = 0;
     size_t used = 1;
-    for (size_t i = 0; i < size; ++i) {
-      const uint64_t word = words[at + i];
-      block[used] = word;
-      bool is_address = all || (word - mapped < kEnd - mapped) | (word - image < image_bytes);
+    for (; likely != 0; likely &= likely - 1) {
+      const int i = __builtin_ctzll(likely);
+      const uint64_t word = words[i];
+      bool is_address = all || addresses.Has(word);
       if (__builtin_expect(away, 0)) is_address |= word - (sp - kAround) < 2 * kAround;
+      block[used] = word;
       mask |= uint64_t{is_address} << i;
       used += is_address;
     }

@@ -53,7 +53,6 @@ class PipeUnusedEnd : public Rule {
 
   void DidFinish() override {
     for (auto& [id, channel] : channels_) Judge(channel);
-    channels_.clear();
   }
 
  private:
