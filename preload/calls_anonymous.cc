@@ -87,7 +87,7 @@ INTERPOSE(openpty)(int* master, int* slave, char* name, const termios* terminal,
   return result;
 }
 
-// --- Transfers --------------------------------------------------------------------------------------
+// --- Transfers -----------------------------------------------------------------------------------
 
 namespace {
 void BeforeTransfer(int from, int to) {
@@ -155,7 +155,7 @@ INTERPOSE(vmsplice)(int fd, const iovec* vectors, size_t count, unsigned flags) 
   return act.Leave(REAL(vmsplice)(fd, vectors, count, flags));
 }
 
-// --- Mappings ---------------------------------------------------------------------------------------
+// --- Mappings ------------------------------------------------------------------------------------
 
 #define MMAP(name)                                                                            \
   INTERPOSE(name)(void* address, size_t size, int protection, int flags, int fd,              \

@@ -115,7 +115,7 @@ INTERPOSE(closedir)(DIR* directory) {
   return act.Leave(REAL(closedir)(directory));
 }
 
-// --- The file as a whole --------------------------------------------------------------------------
+// --- The file as a whole -------------------------------------------------------------------------
 
 #define WHOLE(name, parameters, arguments)  \
   INTERPOSE(name) parameters {              \

@@ -95,7 +95,8 @@ __asm__(
       ".size " #name ", .-" #name "\n")
 #define READS(name) THUNK(name, 0, ".text")
 #define WRITES(name) THUNK(name, 1, ".text")
-#define IPCTRACE_START_SECTION ".section ipctrace_start, \"ax\", @progbits"  // most programs call it
+#define IPCTRACE_START_SECTION \
+  ".section ipctrace_start, \"ax\", @progbits"  // most programs call it
 
 // Locales, messages, character sets.
 THUNK(setlocale, 0, IPCTRACE_START_SECTION);

@@ -135,7 +135,9 @@ class Message {
 };
 
 size_t PrefixLength() {
-  return LIBC_DATA(error_print_progname) == nullptr ? LengthOf(LIBC_DATA(program_invocation_name)) + 2 : 0;
+  return LIBC_DATA(error_print_progname) == nullptr
+             ? LengthOf(LIBC_DATA(program_invocation_name)) + 2
+             : 0;
 }
 
 }  // namespace
@@ -195,22 +197,22 @@ INTERPOSE(psignal)(int signal, const char* text) {
 }
 
 // libc writes and aborts in one, so the record of the write is complete before.
-#define ASSERT(name, parameters, arguments, format, ...)                                    \
-  INTERPOSE(name) parameters {                                                              \
-    {                                                                                       \
-      const size_t program = LengthOf(LIBC_DATA(program_invocation_short_name));                       \
+#define ASSERT(name, parameters, arguments, format, ...)                                          \
+  INTERPOSE(name) parameters {                                                                    \
+    {                                                                                             \
+      const size_t program = LengthOf(LIBC_DATA(program_invocation_short_name));                  \
       const size_t bytes = static_cast<size_t>(LIBC(snprintf)(nullptr, 0, format, __VA_ARGS__)) + \
-                           (program != 0 ? program + 2 : 0);                                \
-      StreamWrite act(Call::name, stderr);                                                  \
-      act.Leave(bytes, true);                                                               \
-    }                                                                                       \
-    SampleStreams();                                                                        \
-    Act act(Call::abort, -1);                                                               \
-    act->a = static_cast<uint64_t>(int64_t{-SIGABRT});                                      \
-    act.Enter();                                                                            \
-    act.Forget();                                                                           \
-    REAL(name) arguments;                                                                   \
-    __builtin_unreachable();                                                                \
+                           (program != 0 ? program + 2 : 0);                                      \
+      StreamWrite act(Call::name, stderr);                                                        \
+      act.Leave(bytes, true);                                                                     \
+    }                                                                                             \
+    SampleStreams();                                                                              \
+    Act act(Call::abort, -1);                                                                     \
+    act->a = static_cast<uint64_t>(int64_t{-SIGABRT});                                            \
+    act.Enter();                                                                                  \
+    act.Forget();                                                                                 \
+    REAL(name) arguments;                                                                         \
+    __builtin_unreachable();                                                                      \
   }
 #define FUNCTION function != nullptr ? function : "", function != nullptr ? ": " : ""
 ASSERT(__assert_fail,

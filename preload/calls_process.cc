@@ -1,11 +1,11 @@
 // Births, changes and ends of processes.
 //
-// fork: the parent's record is open while the child is made. In the child the page with the thread's
-// identity reads as zeros (recorder.h), and its first call gives it a new one, also where a handler
-// of pthread_atfork makes that.
+// fork: the parent's record is open while the child is made. In the child the page with the
+// thread's identity reads as zeros (recorder.h), and its first call gives it a new one, also where
+// a handler of pthread_atfork makes that.
 //
-// exec: the record stays open; the new image's hello tells that it worked. Whatever the program does
-// to its environment, the two variables that keep the run together are passed on.
+// exec: the record stays open; the new image's hello tells that it worked. Whatever the program
+// does to its environment, the two variables that keep the run together are passed on.
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -188,7 +188,7 @@ __asm__(
     "  .cfi_endproc\n"
     ".size vfork, .-vfork\n");
 
-// --- exec -----------------------------------------------------------------------------------------
+// --- exec ----------------------------------------------------------------------------------------
 
 namespace {
 
@@ -314,7 +314,7 @@ INTERPOSE_AT_START(execle)(const char* path, const char* first, ...) {
   EXEC_LIST(execle, va_arg(list, char* const*), IsTraceable(AT_FDCWD, path), execve);
 }
 
-// --- The end ----------------------------------------------------------------------------------------
+// --- The end -------------------------------------------------------------------------------------
 
 INTERPOSE_AT_START(exit)(int status) {
   Act act(Call::exit, -1);
@@ -361,7 +361,7 @@ INTERPOSE(abort)() {
   __builtin_unreachable();
 }
 
-// --- wait -------------------------------------------------------------------------------------------
+// --- wait ----------------------------------------------------------------------------------------
 
 namespace {
 int LeaveWait(Act& act, int result, const int* status) {

@@ -149,7 +149,7 @@ INTERPOSE(timer_settime)(timer_t timer, int flags, const itimerspec* value, itim
   return act.Leave(REAL(timer_settime)(timer, flags, value, old));
 }
 
-// --- Jumps ------------------------------------------------------------------------------------------
+// --- Jumps ---------------------------------------------------------------------------------------
 
 namespace {
 

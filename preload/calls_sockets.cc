@@ -166,7 +166,7 @@ INTERPOSE(getsockopt)(int fd, int level, int name, void* value, socklen_t* lengt
   return act.Leave(REAL(getsockopt)(fd, level, name, value, length));
 }
 
-// --- Bytes ------------------------------------------------------------------------------------------
+// --- Bytes ---------------------------------------------------------------------------------------
 
 INTERPOSE_BYTES(send, (int fd, const void* data, size_t size, int flags), (fd, data, size, flags),
                 MessageFlags(flags))

@@ -117,7 +117,7 @@ INTERPOSE(daemon)(int keep_directory, int keep_descriptors) {
   return result;
 }
 
-// --- clone --------------------------------------------------------------------------------------------
+// --- clone ---------------------------------------------------------------------------------------
 
 namespace {
 
@@ -150,7 +150,8 @@ INTERPOSE(clone)(int (*function)(void*), void* stack, int flags, void* argument,
   va_end(list);
   constexpr int kShared = CLONE_VM | CLONE_VFORK;
   if ((flags & (kShared | CLONE_SETTLS)) == kShared && function != nullptr) {
-    // vfork with a function and a stack of its own. The parent waits, so the child may use its state.
+    // vfork with a function and a stack of its own. The parent waits, so the child may use its
+    // state.
     ipctrace_before_vfork(reinterpret_cast<uint64_t>(__builtin_return_address(0)),
                           reinterpret_cast<uint64_t>(__builtin_dwarf_cfa()));
     CloneStart start = {function, argument};

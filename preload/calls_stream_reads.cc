@@ -16,9 +16,9 @@
 
 namespace ipctrace {
 
-// One character. What the buffer holds is taken from it as libc's own getc does, which leaves no room
-// for a call: the slow path is a tail call, and finds the caller's return address and stack where
-// they were.
+// One character. What the buffer holds is taken from it as libc's own getc does, which leaves no
+// room for a call: the slow path is a tail call, and finds the caller's return address and stack
+// where they were.
 #define GET_RECORDED(name, arguments, stream)          \
   if (HasByte(stream)) return REAL(name) arguments;    \
   StreamRead act(Call::name, stream);                  \

@@ -206,8 +206,10 @@ INTERPOSE(perror)(const char* text) {
   errno = saved;
   REAL(perror)(text);
   const size_t prefix = text != nullptr && *text != 0 ? strlen(text) + 2 : 0;
-  act.Leave(prefix + strlen(LIBC(strerrordesc_np)(saved) != nullptr ? LIBC(strerrordesc_np)(saved) : "") + 1,
-            true);
+  act.Leave(
+      prefix + strlen(LIBC(strerrordesc_np)(saved) != nullptr ? LIBC(strerrordesc_np)(saved) : "") +
+          1,
+      true);
 }
 
 // --- Writing out ---------------------------------------------------------------------------------

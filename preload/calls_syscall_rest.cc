@@ -1,6 +1,6 @@
-// The calls that syscall(2) makes by numbers which few programs use: each goes through the function of
-// the same name, as if the program had called that. syscall is no cancellation point, so neither are
-// they here.
+// The calls that syscall(2) makes by numbers which few programs use: each goes through the function
+// of the same name, as if the program had called that. syscall is no cancellation point, so neither
+// are they here.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>

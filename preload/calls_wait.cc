@@ -90,7 +90,7 @@ INTERPOSE(__ppoll_chk)(pollfd* entries, nfds_t count, const timespec* timeout, c
   return LeavePoll(act, REAL(__ppoll_chk)(entries, count, timeout, mask, room), entries, count);
 }
 
-// --- select -----------------------------------------------------------------------------------------
+// --- select --------------------------------------------------------------------------------------
 
 namespace {
 
@@ -154,7 +154,7 @@ INTERPOSE(pselect)(int count, fd_set* read, fd_set* write, fd_set* except, const
   return result;
 }
 
-// --- epoll ------------------------------------------------------------------------------------------
+// --- epoll ---------------------------------------------------------------------------------------
 
 INTERPOSE(epoll_ctl)(int epoll, int operation, int fd, epoll_event* event) {
   Act act(Call::epoll_ctl, epoll);
@@ -200,7 +200,7 @@ EPOLL_WAIT(epoll_pwait2,
             const sigset_t* mask),
            (epoll, events, most, timeout, mask), FromTimespec(timeout))
 
-// --- Locks on files ---------------------------------------------------------------------------------
+// --- Locks on files ------------------------------------------------------------------------------
 
 INTERPOSE(flock)(int fd, int operation) {
   Act act(Call::flock, fd);
@@ -222,7 +222,7 @@ INTERPOSE(flock)(int fd, int operation) {
 LOCKF(lockf)
 LOCKF(lockf64)
 
-// --- Time and signals -------------------------------------------------------------------------------
+// --- Time and signals ----------------------------------------------------------------------------
 
 INTERPOSE(sleep)(unsigned seconds) {
   Act act(Call::sleep, -1);

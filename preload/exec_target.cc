@@ -27,7 +27,9 @@ IPCTRACE_START_CODE bool IsPrivileged(long fd, const struct stat& status) {
 
 IPCTRACE_START_CODE bool IsUntraceable(int at, const char* path, int depth) {
   const bool itself = path[0] == 0;
-  const long fd = itself ? at : Raw(SYS_openat, at, Address(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+  const long fd =
+      itself ? at
+             : Raw(SYS_openat, at, Address(path), O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
   if (fd < 0) return false;  // not even readable: exec fails, or the program's hello says the rest
   alignas(8) char head[1024];
   struct stat status;

@@ -4,8 +4,9 @@
 
 namespace ipctrace {
 
-// False where the file at `path` (relative to the directory `at`, or `at` itself where path is empty)
-// is a static, a 32-bit or a privileged program, or a script for one. Costs some five system calls.
+// False where the file at `path` (relative to the directory `at`, or `at` itself where path is
+// empty) is a static, a 32-bit or a privileged program, or a script for one. Costs some five system
+// calls.
 bool IsTraceable(int at, const char* path);
 
 // The same for a name that execvp looks for along PATH.

@@ -39,8 +39,8 @@ IPCTRACE_START_CODE size_t Hex(char* out, uint64_t value) {
   return digits;
 }
 
-IPCTRACE_START_CODE void WriteObject(BlobWriter* writer, uint64_t bias, const ElfW(Phdr) * segments, int count,
-                 const char* path) {
+IPCTRACE_START_CODE void WriteObject(BlobWriter* writer, uint64_t bias, const ElfW(Phdr) * segments,
+                                     int count, const char* path) {
   uint64_t start = ~uint64_t{0};
   uint64_t end = 0;
   for (int i = 0; i < count; ++i) {
@@ -149,7 +149,8 @@ IPCTRACE_START_CODE bool WriteDescriptors(Fact& fact) {
 // The executable's path. The kernel passes on the name that exec was given, which costs nothing to
 // read, where /proc/self/exe costs 20 us; but for a script it is the script's, and then it stands
 // among the first arguments too.
-IPCTRACE_START_CODE void WriteExecutable(Fact& fact, int argc, char** argv, const char* directory, long length) {
+IPCTRACE_START_CODE void WriteExecutable(Fact& fact, int argc, char** argv, const char* directory,
+                                         long length) {
   const auto* name = reinterpret_cast<const char*>(getauxval(AT_EXECFN));
   bool plain = name != nullptr && name[0] != 0 && strncmp(name, "/dev/fd/", 8) != 0 &&
                strncmp(name, "/proc/", 6) != 0 && (name[0] == '/' || length > 1);

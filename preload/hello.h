@@ -18,8 +18,8 @@ void SampleNumbers();
 // kModules: the loaded objects have changed.
 void SayModules();
 
-// The same in any context: without the loader's lock, from what it shows to debuggers. Does nothing,
-// and is to be tried again (session.loads_pending), while the loader is at work.
+// The same in any context: without the loader's lock, from what it shows to debuggers. Does
+// nothing, and is to be tried again (session.loads_pending), while the loader is at work.
 void SayModulesUnlocked(ThreadState* thread);
 
 }  // namespace ipctrace

@@ -10,8 +10,8 @@
 namespace ipctrace {
 
 // An Act (recorder.h) in the ordinary case, and inlined: a traced thread, in no other call, with
-// room in its chunk, the TSC for a clock, and the real function at hand. Else it does not begin, and
-// the interposer is to leave the call to an Act.
+// room in its chunk, the TSC for a clock, and the real function at hand. Else it does not begin,
+// and the interposer is to leave the call to an Act.
 class HotAct {
  public:
   IPCTRACE_INLINE HotAct(Call call, int fd, uint8_t flags)
@@ -84,8 +84,8 @@ class HotAct {
   uint32_t head_;
 };
 
-// After a call that moved bytes from or to `data`, which has room for `size`. (recv's MSG_TRUNC makes
-// the result larger than that.)
+// After a call that moved bytes from or to `data`, which has room for `size`. (recv's MSG_TRUNC
+// makes the result larger than that.)
 template <typename AnyAct>
 IPCTRACE_INLINE ssize_t LeaveBytes(AnyAct& act, ssize_t moved, const void* data, size_t size) {
   if (__builtin_expect(act.Return(moved), 1) && moved > 0) {
@@ -97,8 +97,8 @@ IPCTRACE_INLINE ssize_t LeaveBytes(AnyAct& act, ssize_t moved, const void* data,
 
 }  // namespace ipctrace
 
-// Interposes a call whose parameters have an `fd`, `data` and `size`. The other case is a tail call,
-// which finds the caller's return address and stack where they were.
+// Interposes a call whose parameters have an `fd`, `data` and `size`. The other case is a tail
+// call, which finds the caller's return address and stack where they were.
 #define INTERPOSE_BYTES(name, parameters, arguments, flags)                                  \
   namespace {                                                                                \
   __attribute__((noinline)) ssize_t Slow_##name parameters {                                 \

@@ -1,10 +1,10 @@
 // The C library's memory and string functions, for this library alone: but for strlen and memchr,
 // which look at whole lines of output, for what is looked at once and is short.
 //
-// Sanitizers put checking versions in the place of libc's. A copy of a caller's stack, which is what
-// a captured stack is, would be reported as the program's mistake, and the program ended. The ones
-// here are what the library's own calls, also those that the compiler makes, are bound to. And the loader
-// has no names to look up for them, in every process.
+// Sanitizers put checking versions in the place of libc's. A copy of a caller's stack, which is
+// what a captured stack is, would be reported as the program's mistake, and the program ended. The
+// ones here are what the library's own calls, also those that the compiler makes, are bound to. And
+// the loader has no names to look up for them, in every process.
 #include <cstddef>
 #include <cstdint>
 

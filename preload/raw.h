@@ -1,6 +1,7 @@
 // System calls of the library's own, by instruction: they touch neither errno nor cancellation, run
-// in any context, and no interposer sees them. Results are the kernel's: -errno on failure. Where the
-// program has forbidden itself some of them, none is made, and all fail with -EFAULT (restraint.h).
+// in any context, and no interposer sees them. Results are the kernel's: -errno on failure. Where
+// the program has forbidden itself some of them, none is made, and all fail with -EFAULT
+// (restraint.h).
 #ifndef IPCTRACE_PRELOAD_RAW_H_
 #define IPCTRACE_PRELOAD_RAW_H_
 

@@ -15,7 +15,8 @@ namespace ipctrace {
 // Whether the eight bytes around `address` can be read. rt_sigprocmask reads its set before it
 // rejects `how`: 70 ns, and nothing changes.
 inline bool ProbeWord(uint64_t address) {
-  return Raw(SYS_rt_sigprocmask, 0x7fff, static_cast<long>(address & ~uint64_t{7}), 0, 8) != -EFAULT;
+  return Raw(SYS_rt_sigprocmask, 0x7fff, static_cast<long>(address & ~uint64_t{7}), 0, 8) !=
+         -EFAULT;
 }
 
 // Whether the bytes lie in a range that begins at `from`.
@@ -23,8 +24,8 @@ inline bool LiesIn(uint64_t start, size_t size, uint64_t from, uint64_t bytes) {
   return start - from < bytes && size <= bytes - (start - from);
 }
 
-// Whether `size` bytes can be read. What lies in the executable, on malloc's first heap, which grows by
-// sbrk, or on the stack needs no question.
+// Whether `size` bytes can be read. What lies in the executable, on malloc's first heap, which
+// grows by sbrk, or on the stack needs no question.
 inline bool Readable(const void* pointer, size_t size) {
   const auto start = reinterpret_cast<uint64_t>(pointer);
   const auto here = reinterpret_cast<uint64_t>(&start);

@@ -62,8 +62,9 @@ constexpr uint64_t kFewChunks = 4;
 
 enum class Slot { kReady, kLate, kNobody };
 
-// Waits for a ring slot to be filled under `lap`. kLate: we were stopped for so long that the analyzer
-// gave the ticket up and the slot is in a later lap. kNobody: there is no analyzer any more.
+// Waits for a ring slot to be filled under `lap`. kLate: we were stopped for so long that the
+// analyzer gave the ticket up and the slot is in a later lap. kNobody: there is no analyzer any
+// more.
 Slot WaitForChunk(const std::atomic<uint64_t>& slot, uint64_t lap) {
   if (restrained) {  // it cannot sleep, and not for ever do this
     for (int i = 0; i < 1000000 && SlotLap(slot.load(std::memory_order_acquire)) < lap; ++i) {
@@ -108,8 +109,8 @@ uint64_t& OwnCursor(ThreadState* thread) {
 }
 
 // Reads before anything is written there: on a read fault the kernel maps the neighbouring pages of
-// the file as well, on a write fault the one page. Each costs to map and again when the process ends:
-// it pays where many chunks will be used.
+// the file as well, on a write fault the one page. Each costs to map and again when the process
+// ends: it pays where many chunks will be used.
 IPCTRACE_INLINE void TouchShared(const void* memory) {
   (void)*static_cast<const volatile char*>(memory);
 }
@@ -148,8 +149,8 @@ IPCTRACE_START_CODE bool TakeChunk(ThreadState* thread) {
   char* const memory = session.chunks + uint64_t{chunk} * kChunkSize;
   const uint32_t from_last = session.chunk_count - 1 - chunk;
   if (lap == 1 && from_last >= session.populated && from_last >= header->populated.load()) {
-    // It has no pages yet. Old kernels know no MADV_POPULATE_WRITE: EINVAL; whatever else goes wrong
-    // is a full disk, on which a plain store would be our death.
+    // It has no pages yet. Old kernels know no MADV_POPULATE_WRITE: EINVAL; whatever else goes
+    // wrong is a full disk, on which a plain store would be our death.
     const long populated = Raw(SYS_madvise, Address(memory), kChunkSize, MADV_POPULATE_WRITE);
     if (populated != 0 && populated != -EINVAL) {
       thread->wanted_chunk = lap << 32 | chunk;

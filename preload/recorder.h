@@ -1,5 +1,6 @@
 // Writes records. Everything here may run in a signal handler, between fork and exec of a threaded
-// program, and on a stack of a few hundred bytes: no lock, no malloc, no libc call, errno untouched.
+// program, and on a stack of a few hundred bytes: no lock, no malloc, no libc call, errno
+// untouched.
 //
 // How a thread appends without being torn by its own signal handlers: `cursor` holds the number of
 // the thread's chunk and the offset of its next free record in one word, and one xadd instruction
@@ -11,13 +12,13 @@
 // as 0, which is no valid offset. The first claim takes the slow path and there a new identity. It
 // also wipes `open`: calls that a handler's fork interrupted are the parent's to complete.
 //
-// How records of calls that never return are found: the open calls of a thread stand in `open`, with
-// the stack pointers of their callers. A call that finds one deeper than itself on the same stack
-// knows that a longjmp or an exception left that one, and marks it kAbandoned.
+// How records of calls that never return are found: the open calls of a thread stand in `open`,
+// with the stack pointers of their callers. A call that finds one deeper than itself on the same
+// stack knows that a longjmp or an exception left that one, and marks it kAbandoned.
 //
 // This library is compiled with -ffixed-rbx and so on: its code never touches the registers that a
-// callee must preserve, so they hold the traced caller's values at any depth, ready to be copied for
-// the analyzer's unwinder, without an instruction spent on it in calls that need no copy.
+// callee must preserve, so they hold the traced caller's values at any depth, ready to be copied
+// for the analyzer's unwinder, without an instruction spent on it in calls that need no copy.
 #ifndef IPCTRACE_PRELOAD_RECORDER_H_
 #define IPCTRACE_PRELOAD_RECORDER_H_
 
@@ -124,8 +125,8 @@ ThreadState* ThisThreadSlow() IPCTRACE_COLD;
 Record* ClaimSlow(ThreadState* thread) IPCTRACE_COLD;
 void AbandonDeeper(ThreadState* thread, uint64_t sp) IPCTRACE_COLD;
 
-// What descriptors are that were opened and not described (streams.h): before a call that is about to
-// be recorded, of those that it uses; and of one, if that is still to be told.
+// What descriptors are that were opened and not described (streams.h): before a call that is about
+// to be recorded, of those that it uses; and of one, if that is still to be told.
 void TellBefore(Call call, int fd) IPCTRACE_COLD;
 void TellDescriptor(int fd) IPCTRACE_COLD;
 
@@ -138,8 +139,8 @@ void FreeThreadState(ThreadState* thread);
 void Adopt(ThreadState* thread);
 
 // From now on another task may run on this thread's memory, its thread-local variables included, as
-// clone(CLONE_VM) makes one without CLONE_SETTLS. Only the kernel can tell the two apart: every claim
-// of this state asks it, and the other's calls go unrecorded.
+// clone(CLONE_VM) makes one without CLONE_SETTLS. Only the kernel can tell the two apart: every
+// claim of this state asks it, and the other's calls go unrecorded.
 void ShareState(ThreadState* thread);
 
 // Makes a forked child's identity, and its kChildStart, if that is not done yet.
@@ -150,8 +151,8 @@ uint32_t ProcessId();
 // Gives the calling thread a thread id of its own, and no chunk yet. `tid` is the kernel's.
 void TakeIdentity(ThreadState* thread, uint32_t process, int32_t pid, int32_t tid);
 
-// The stack of a call: register values and the addresses near its top become a blob of the record. The
-// second one remembers its id under `key`.
+// The stack of a call: register values and the addresses near its top become a blob of the record.
+// The second one remembers its id under `key`.
 uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t return_address,
                    uint64_t sp) IPCTRACE_COLD;
 uint32_t CopyNewStack(ThreadState* thread, const Record* owner, uint64_t key,
@@ -243,8 +244,8 @@ IPCTRACE_INLINE uint32_t FindStack(ThreadState* thread, const Record* owner, uin
 uint32_t FindExactStack(ThreadState* thread, const Record* owner, uint64_t key,
                         uint64_t return_address, uint64_t sp);
 
-// errno, and the stack in full of a hot call (whose `sp` is not 0): what is above the call's frame is
-// as it was at entry. Not declared cold, or g++ takes the calls that succeed for cold as well.
+// errno, and the stack in full of a hot call (whose `sp` is not 0): what is above the call's frame
+// is as it was at entry. Not declared cold, or g++ takes the calls that succeed for cold as well.
 void RecordFailure(ThreadState* thread, Record* record, uint64_t sp) __attribute__((noinline));
 
 // With the call: two that were compiled to jumps come back to the same place. Times a number that

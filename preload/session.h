@@ -30,7 +30,7 @@ struct Session {
 
   SessionHeader* header;
   uint64_t clock_end;    // the last time that could be read (restraint.h); 0: it still can
-  uint32_t populated;    // so many chunks, the last ones, have their memory, as far as was found here
+  uint32_t populated;  // so many chunks, the last ones, have their memory, as far as was found here
   uint32_t chunk_count;  // header->chunk_count, which the program may overwrite
   uint64_t stack_end;    // the main thread's first frame
   uint64_t image_start;  // the executable as it is mapped

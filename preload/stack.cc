@@ -1,5 +1,5 @@
-// Stacks: on a miss in the thread's cache, the registers and the addresses near the top of the stack go
-// into the trace and the analyzer unwinds them.
+// Stacks: on a miss in the thread's cache, the registers and the addresses near the top of the
+// stack go into the trace and the analyzer unwinds them.
 //
 // Why not unwind here: libunwind costs 120 ns warm and 4-5 us cold with eight rt_sigprocmask calls,
 // takes the loader's lock (in signal handlers, in children forked from threads), and adds 160 us to
@@ -21,8 +21,9 @@ constexpr uint64_t kPage = 4096;
 constexpr uint64_t kMixedWords = 64;
 constexpr uint64_t kNear = uint64_t{64} << 20;  // no mapping is that near below the main stack
 
-// How many bytes from `sp` upwards can be read without a fault. A stack that is neither the thread's
-// own (an alternate signal stack, a coroutine's) nor known is trusted to the end of its page.
+// How many bytes from `sp` upwards can be read without a fault. A stack that is neither the
+// thread's own (an alternate signal stack, a coroutine's) nor known is trusted to the end of its
+// page.
 IPCTRACE_START_CODE uint64_t ReadableBytes(uint64_t sp) {
   const uint64_t to_page_end = kPage - sp % kPage;
   const uint64_t to_end = kept.stack_end - sp;
@@ -66,10 +67,10 @@ uint64_t MixUnderValgrind(uint64_t key, uint64_t sp) {
 
 }  // namespace
 
-// The callers are told apart by the code addresses near the top of the stack. To look for those among
-// all words costs as much as the rest of a record, so where they were is remembered by the innermost
-// call. That is enough: the same call from the same function has its caller's address in the same place,
-// and where that is another, the rest is not found and is looked for.
+// The callers are told apart by the code addresses near the top of the stack. To look for those
+// among all words costs as much as the rest of a record, so where they were is remembered by the
+// innermost call. That is enough: the same call from the same function has its caller's address in
+// the same place, and where that is another, the rest is not found and is looked for.
 IPCTRACE_START_CODE uint32_t FindExactStack(ThreadState* thread, const Record* owner, uint64_t key,
                                             uint64_t return_address, uint64_t sp) {
   if (__builtin_expect(session.valgrind, 0)) {
@@ -101,13 +102,15 @@ IPCTRACE_START_CODE void RecordFailure(ThreadState* thread, Record* record, uint
 
 namespace {
 
-// Where on a stack addresses are: from `least`, some way below this library, to the end of the address
-// space, where the libraries and the stack are; and in the executable.
+// Where on a stack addresses are: from `least`, some way below this library, to the end of the
+// address space, where the libraries and the stack are; and in the executable.
 struct Addresses {
   static constexpr uint64_t kEnd = uint64_t{1} << 47;
   uint64_t least, image, image_bytes;
 
-  bool Has(uint64_t word) const { return (word - least < kEnd - least) | (word - image < image_bytes); }
+  bool Has(uint64_t word) const {
+    return (word - least < kEnd - least) | (word - image < image_bytes);
+  }
 };
 
 // Of a block's words those whose upper halves are an address's, four at a time: most words are not.
@@ -125,17 +128,17 @@ IPCTRACE_START_CODE uint64_t LikeAddresses(const uint64_t* words, const Addresse
     const __m128i upper = _mm_castps_si128(
         _mm_shuffle_ps(_mm_castsi128_ps(_mm_loadu_si128(four)),
                        _mm_castsi128_ps(_mm_loadu_si128(four + 1)), _MM_SHUFFLE(3, 1, 3, 1)));
-    const __m128i found =
-        _mm_or_si128(_mm_and_si128(_mm_cmpgt_epi32(upper, least), _mm_cmplt_epi32(upper, end)),
-                     _mm_and_si128(_mm_cmpgt_epi32(upper, image), _mm_cmplt_epi32(upper, image_end)));
+    const __m128i found = _mm_or_si128(
+        _mm_and_si128(_mm_cmpgt_epi32(upper, least), _mm_cmplt_epi32(upper, end)),
+        _mm_and_si128(_mm_cmpgt_epi32(upper, image), _mm_cmplt_epi32(upper, image_end)));
     mask |= static_cast<uint64_t>(_mm_movemask_ps(_mm_castsi128_ps(found))) << i;
   }
   return mask;
 }
 
-// What an unwinder can use of a stack: where the code is that called, and where on the stack its frames
-// are. Of 4 KiB that is some tenth. `sp` may be on a stack that lies elsewhere: what is near it counts
-// as well.
+// What an unwinder can use of a stack: where the code is that called, and where on the stack its
+// frames are. Of 4 KiB that is some tenth. `sp` may be on a stack that lies elsewhere: what is near
+// it counts as well.
 IPCTRACE_START_CODE void WriteWords(BlobWriter& writer, const uint64_t* words, size_t count,
                                     uint64_t sp) {
   constexpr uint64_t kBelow = uint64_t{1} << 39, kAround = 1 << 20;
@@ -175,7 +178,8 @@ IPCTRACE_START_CODE uint32_t CopyNewStack(ThreadState* thread, const Record* own
   return id;
 }
 
-IPCTRACE_START_CODE uint32_t CopyStack(ThreadState* thread, const Record* owner, uint64_t return_address, uint64_t sp) {
+IPCTRACE_START_CODE uint32_t CopyStack(ThreadState* thread, const Record* owner,
+                                       uint64_t return_address, uint64_t sp) {
   if (__builtin_expect(session.loads_pending, 0)) SayModulesUnlocked(thread);
   StackCopy copy = {};
   __asm__ volatile("movq %%rbx, %0" : "=m"(copy.rbx));

@@ -25,8 +25,8 @@ IPCTRACE_INLINE bool HasByte(const FILE* stream) {
 IPCTRACE_INLINE bool HasRoom(const FILE* stream) {
   return __builtin_expect(stream->_IO_write_ptr < stream->_IO_write_end, 1);
 }
-// The same where no other thread can be at the stream: libc sets the flag in all of them when it makes
-// the first thread.
+// The same where no other thread can be at the stream: libc sets the flag in all of them when it
+// makes the first thread.
 IPCTRACE_INLINE bool HasByteOfOne(const FILE* stream) {
   return HasByte(stream) && __builtin_expect((stream->_flags2 & kStreamNeedsLock) == 0, 1);
 }

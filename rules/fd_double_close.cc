@@ -62,8 +62,8 @@ class FdDoubleClose : public Rule {
                        const std::vector<LateCall>& calls) {
     for (const LateCall& call : calls) {
       AddSteps(finding.story,
-               {StepAt(absl::StrCat(CallOf(process, call.site.call, absl::StrCat("(", fd, ")")),
-                                    ", which failed: fd ", fd, " is closed"),
+               {StepAt(absl::StrCat(CallOf(process, call.site.call, fd), ", which failed: fd ", fd,
+                                    " is closed"),
                        call.site)});
     }
   }

@@ -203,8 +203,9 @@ class SocketWrongState : public Rule {
     auto it = shut_.find(act.descriptor->object()->id);
     std::vector<Step> steps;
     if (it != shut_.end()) {
-      steps.push_back(StepAt(
-          absl::StrCat(CallName(it->second.call), " closed the connection for writing"), it->second));
+      steps.push_back(
+          StepAt(absl::StrCat(CallName(it->second.call), " closed the connection for writing"),
+                 it->second));
     }
     Wrong(act, "writes to a connection after shutdown(SHUT_WR) on it",
           "write everything before shutdown: it tells the peer that nothing more comes",

@@ -99,7 +99,8 @@ const std::vector<Row>& Table() {
          return v == "full" || v == "preview";
        },
        "full or preview",
-       "how much of what is sent the trace holds: the first bytes, or all (default with --protocol)"},
+       "how much of what is sent the trace holds: the first bytes, or all (default with "
+       "--protocol)"},
       {"timeout", kRun, "SECONDS",
        [](const std::string& v, Options* o) {
          return ParseSeconds(v, &o->timeout) && o->timeout > absl::ZeroDuration();

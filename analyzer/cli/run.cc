@@ -29,8 +29,8 @@ extern char** environ;
 namespace ipctrace {
 namespace {
 
-// The resource limits as ipctrace found them. A session raises some for itself, and the program gets
-// them as they were.
+// The resource limits as ipctrace found them. A session raises some for itself, and the program
+// gets them as they were.
 class Limits {
  public:
   Limits() {
@@ -105,8 +105,8 @@ absl::StatusOr<pid_t> Start(const Program& program, std::vector<std::string> arg
   std::vector<char*> variables = Pointers(environment);
   const char* path = program.shell_script ? "/bin/sh" : program.path.c_str();
 
-  // Close-on-exec, so the program never has them. `failure` carries execve's errno. `start` is closed
-  // when the analyzer is out of the process group: before, the program could signal it.
+  // Close-on-exec, so the program never has them. `failure` carries execve's errno. `start` is
+  // closed when the analyzer is out of the process group: before, the program could signal it.
   int failure[2], start[2];
   if (pipe2(failure, O_CLOEXEC) != 0 || pipe2(start, O_CLOEXEC) != 0)
     return absl::InternalError(absl::StrCat("cannot make a pipe: ", strerror(errno)));
@@ -148,7 +148,8 @@ bool IsDescendant(pid_t pid) {
 
 class Run {
  public:
-  Run(const Options& options, Job job) : options_(options), job_(std::move(job)), tracing_(options) {}
+  Run(const Options& options, Job job)
+      : options_(options), job_(std::move(job)), tracing_(options) {}
 
   int Main() {
     // 1. What could go wrong is found out before the program runs.
@@ -169,9 +170,9 @@ class Run {
     auto session = LiveSession::Create(path, config);
     if (!session.ok()) return Fail(std::string(session.status().message()));
     session_ = *std::move(session);
-    const auto pid =
-        Start(*program, options_.arguments,
-              Environment(PreloadValue(*program, *library, getenv("LD_PRELOAD")), path), job_, limits_);
+    const auto pid = Start(
+        *program, options_.arguments,
+        Environment(PreloadValue(*program, *library, getenv("LD_PRELOAD")), path), job_, limits_);
     if (!pid.ok()) return Fail(std::string(pid.status().message()));
     pid_ = *pid;
 

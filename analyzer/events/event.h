@@ -37,7 +37,11 @@ enum class EventKind : uint8_t {
 };
 
 enum class FinishReason : uint64_t {
-  kEnded = 0, kTimeout = 1, kDeadlock = 2, kInterrupted = 3, kAnalyzerCut = 4 /* trace is cut short */,
+  kEnded = 0,
+  kTimeout = 1,
+  kDeadlock = 2,
+  kInterrupted = 3,
+  kAnalyzerCut = 4 /* trace is cut short */,
 };
 
 struct Event {

@@ -19,8 +19,9 @@
 namespace ipctrace {
 namespace {
 
-// File: kMagic with the version in its last byte, kContractVersion, then blocks: two little-endian uint32 (compressed and plain size) and a zstd frame
-// with checksum. A block with both sizes 0 ends the file. In a block's plain bytes each event is
+// File: kMagic with the version in its last byte, kContractVersion, then blocks: two little-endian
+// uint32 (compressed and plain size) and a zstd frame with checksum. A block with both sizes 0 ends
+// the file. In a block's plain bytes each event is
 //   kind, then varints, signed ones zigzag, times and numbers as differences to what the same
 // thread's last event had. A block needs nothing from another: the state is reset at each.
 constexpr char kMagic[16] = "ipctrace trace\n";

@@ -22,8 +22,8 @@ class Keeper : public EventSink {
 std::string TemporaryPath() {
   const char* folder = getenv("TEST_TMPDIR");
   static int count = 0;
-  return std::string(folder != nullptr ? folder : "/tmp") + "/log" + std::to_string(getpid()) + "." +
-         std::to_string(count++);
+  return std::string(folder != nullptr ? folder : "/tmp") + "/log" + std::to_string(getpid()) +
+         "." + std::to_string(count++);
 }
 
 std::string Slurp(const std::string& path) {
@@ -52,7 +52,8 @@ Event RandomEvent(std::mt19937_64& random) {
   event.err = static_cast<int>(random() % 200);
   event.a = random(), event.b = random(), event.c = random();
   for (uint64_t i = random() % 3; i > 0; --i) {
-    event.blobs.emplace_back(BlobTag::kPath, std::string(random() % 100, static_cast<char>(random())));
+    event.blobs.emplace_back(BlobTag::kPath,
+                             std::string(random() % 100, static_cast<char>(random())));
   }
   return event;
 }

@@ -137,7 +137,8 @@ std::vector<FindingStore::Resolved> FindingStore::Resolve() const {
   for (const Merged& merged : merged_) {
     const std::string_view rule = merged.first.front().rule;
     int64_t count = 0;
-    for (const Occurrence& o : merged.occurrences) count += yields(rule, o.severity, o.subjects) ? 0 : o.count;
+    for (const Occurrence& o : merged.occurrences)
+      count += yields(rule, o.severity, o.subjects) ? 0 : o.count;
     if (count == 0) continue;
     // The most severe of those that stay speaks; of equals, the first.
     const Finding* speaker = nullptr;

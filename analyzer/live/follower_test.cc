@@ -26,7 +26,8 @@ struct Session {
   // `stock`: so many chunks are in the ring at first, if there are so many.
   explicit Session(size_t bytes, uint32_t stock = ~uint32_t{0}) {
     const char* folder = getenv("TEST_TMPDIR");
-    path = std::string(folder != nullptr ? folder : "/tmp") + "/follower" + std::to_string(getpid());
+    path =
+        std::string(folder != nullptr ? folder : "/tmp") + "/follower" + std::to_string(getpid());
     unlink(path.c_str());
     std::string error;
     header = CreateSession(path, bytes, ChooseClock(), &error, stock);

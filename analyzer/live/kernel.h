@@ -30,8 +30,8 @@ struct Parked {
 };
 // Nothing where it does not, or the kernel does not let that be read (ptrace(2) may be forbidden).
 std::optional<Parked> ParkedAt(int32_t pid, int32_t tid);
-// Where such a thread sleeps: a BlobTag::kStack (preload/trace/format.h) with the id 0 and no registers
-// but rip and rsp. Empty where that may not be read.
+// Where such a thread sleeps: a BlobTag::kStack (preload/trace/format.h) with the id 0 and no
+// registers but rip and rsp. Empty where that may not be read.
 std::string StackOfParked(int32_t pid, int32_t tid);
 // How many threads the kernel counts in a process; 0 where it cannot be read.
 size_t CountThreads(int32_t pid);

@@ -175,8 +175,8 @@ void Model::Enter(const Event& event) {
   Op op = OpOf(event.call);
   Replay replay(*this);
 
-  Process* process = event.process < process_by_id_.size() ? process_by_id_[event.process] : nullptr;
-  Thread* thread = event.thread < thread_by_id_.size() ? thread_by_id_[event.thread].get() : nullptr;
+  Process* process = ProcessOf(event);
+  Thread* thread = ThreadOf(event);
   if (op == Op::kHello || op == Op::kChildStart || process == nullptr || thread == nullptr) {
     // The first record of an image, a child or a thread makes its process and thread; a process
     // whose beginning is missing is taken as it comes.
@@ -202,7 +202,7 @@ void Model::Enter(const Event& event) {
       AddProcess(event.process, event.pid);
     }
     process = process_by_id_[event.process];
-    thread = event.thread < thread_by_id_.size() ? thread_by_id_[event.thread].get() : nullptr;
+    thread = ThreadOf(event);
     if (thread == nullptr) {
       thread = AddThread(event.thread, event.tid, process);
       thread->born.process = process->id;
@@ -245,7 +245,7 @@ void Model::Enter(const Event& event) {
 }
 
 void Model::Leave(const Event& event) {
-  Thread* thread = event.thread < thread_by_id_.size() ? thread_by_id_[event.thread].get() : nullptr;
+  Thread* thread = ThreadOf(event);
   if (thread == nullptr) return;
   KeepStacks(event);
   // Signal handlers nest, so it is the last one but for damage.
@@ -278,7 +278,7 @@ void Model::Leave(const Event& event) {
 }
 
 void Model::Abandon(const Event& event) {
-  Thread* thread = event.thread < thread_by_id_.size() ? thread_by_id_[event.thread].get() : nullptr;
+  Thread* thread = ThreadOf(event);
   if (thread == nullptr) return;
   Replay replay(*this);
   std::erase_if(thread->open, [&](const auto& act) {
@@ -305,7 +305,7 @@ void Model::Observe(const Event& event) {
       break;
     }
     case EventKind::kDeath: {
-      Process* process = event.process < process_by_id_.size() ? process_by_id_[event.process] : nullptr;
+      Process* process = ProcessOf(event);
       if (process == nullptr) break;
       int status = static_cast<int>(event.c);
       if (event.result != 1) {
@@ -324,8 +324,7 @@ void Model::Observe(const Event& event) {
     }
     case EventKind::kParked:
       KeepStacks(event);
-      if (event.thread < thread_by_id_.size() && thread_by_id_[event.thread] != nullptr)
-        thread_by_id_[event.thread]->parked_stack = event.stack;
+      if (Thread* thread = ThreadOf(event); thread != nullptr) thread->parked_stack = event.stack;
       break;
     case EventKind::kHolders:
       if (auto object = FindObject(event.a, event.b)) object->outside = true;
@@ -354,7 +353,7 @@ void Model::Observe(const Event& event) {
   }
 }
 
-// Acts at entry and at return -----------------------------------------------------------------------
+// Acts at entry and at return ---------------------------------------------------------------------
 
 void Replay::Enter(Act& act) {
   switch (act.op) {

@@ -33,9 +33,8 @@ struct Coverage {
   bool written_known = true;    // nobody ended in the middle of a stream's call, and there is no
                                 // Valgrind or sanitizer
   uint64_t read = 0;            // bytes, by read(2) and its kin; at most
-  bool read_known = true;       // the same, and no function of libc was called that reads files of its
-                                // own
-  uint64_t read_before = 0;     // what the kernel had counted of that when the first process said hello
+  bool read_known = true;       // the same, and nothing of libc was called that reads its own files
+  uint64_t read_before = 0;     // what the kernel had counted of it when the first process began
   uint64_t kernel_read = 0;     // what it counted since
   uint64_t kernel_written = 0;  // what the kernel counted of that in the first process and those
                                 // that were waited for
@@ -84,6 +83,13 @@ class Model {
  private:
   friend class Replay;  // model/replay_*.cc: one function for each act
 
+  // Who an event is of; null where nothing is known of them yet.
+  Process* ProcessOf(const Event& event) const {
+    return event.process < process_by_id_.size() ? process_by_id_[event.process] : nullptr;
+  }
+  Thread* ThreadOf(const Event& event) const {
+    return event.thread < thread_by_id_.size() ? thread_by_id_[event.thread].get() : nullptr;
+  }
   Process* AddProcess(uint32_t id, int32_t pid);
   Thread* AddThread(uint32_t id, int32_t tid, Process* process);
   void KeepStacks(const Event& event) {
@@ -130,8 +136,8 @@ class Model {
   absl::flat_hash_map<std::string, std::weak_ptr<Object>> bound_;      // datagram sockets, likewise
   absl::flat_hash_set<std::string> fifos_;  // made by the run: their names
   Nanos told_outside_ = -1;
-  // Connections that somebody wrote to before their client's connect was seen to return: whether that
-  // one is of the run shows then. The last few.
+  // Connections that somebody wrote to before their client's connect was seen to return: whether
+  // that one is of the run shows then. The last few.
   std::deque<std::shared_ptr<Object>> unmet_;
   // What travels in a message and has not come out of one yet: alive, and nobody's. Meanwhile its
   // object is one of the outside's, where `was_outside` says what it is else.

@@ -81,8 +81,8 @@ std::vector<uint64_t> SubjectsOf(const Descriptor& descriptor);
 void AddSubject(std::vector<uint64_t>& subjects, uint64_t id);
 // The id of a process, for the same.
 uint64_t SubjectOf(const Process& process);
-// Adds the process and those that it came from by fork alone: what it does may follow from where one
-// of them went wrong.
+// Adds the process and those that it came from by fork alone: what it does may follow from where
+// one of them went wrong.
 void AddLineage(std::vector<uint64_t>& subjects, const Process& process);
 
 // Whether the program that the process ran at that time came with the system (/usr/bin and the

@@ -147,7 +147,8 @@ void Judge::GiveUp(Check& check, const Flow& flow, const Deed& deed) {
   check.done = true;
   // What a peer in the run left unread when it went is nobody's loss.
   const Flow* const other = check.flows[check.flows[0] == &flow ? 1 : 0];
-  if (other != nullptr && !other->from_outside && !flow.from_outside && flow.taken < flow.sent) return;
+  if (other != nullptr && !other->from_outside && !flow.from_outside && flow.taken < flow.sent)
+    return;
   if (given_up_++ != 0) return;
   const Process* process = ProcessAt(*model_, deed.site);
   first_given_up_ = absl::StrCat(

@@ -197,7 +197,8 @@ struct Symbolizer::Impl {
     return debug_file.elf();
   }
 
-  // All files are of 64 bits (ElfImage), but what lies in the place of debug information may not be.
+  // All files are of 64 bits (ElfImage), but what lies in the place of debug information may not
+  // be.
   void FindSymbolsOf(Elf* from) {
     if (from == nullptr || gelf_getclass(from) != ELFCLASS64) return;
     for (Elf_Scn* section = nullptr; (section = elf_nextscn(from, section)) != nullptr;) {

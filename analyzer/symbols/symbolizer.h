@@ -24,14 +24,15 @@ class Symbolizer {
   // Fills function, file, directory and line as far as they are known.
   std::vector<Frame> Lookup(uint64_t address);
 
-  // Where a call came to in the end: at an address of this file, or (0) in a function of another file,
-  // by its symbol.
+  // Where a call came to in the end: at an address of this file, or (0) in a function of another
+  // file, by its symbol.
   struct Callee {
     uint64_t address = 0;
     std::string_view symbol;
   };
-  // The calls that the optimiser made into jumps, between the call at `call` (return address - 1; 0:
-  // the beginning of main) and `callee`, innermost first; see tail_calls.h. All are link-time addresses.
+  // The calls that the optimiser made into jumps, between the call at `call` (return address - 1;
+  // 0: the beginning of main) and `callee`, innermost first; see tail_calls.h. All are link-time
+  // addresses.
   std::vector<uint64_t> Jumps(uint64_t call, const Callee& callee);
 
   // Whether the file has debug information at all.

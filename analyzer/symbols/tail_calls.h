@@ -4,9 +4,10 @@
 //   int main(void) { close_it(3); }                // call close_it
 //
 // The return address that `close` finds is main's. The debug information has each call that a
-// function makes, with what it calls and whether it is a jump: main's call there is of close_it, not of
-// close, and the one jump from close_it to close is how it must have come there. Where there is no such
-// way, or more than one, or a jump through a pointer that may lead anywhere, nothing is said.
+// function makes, with what it calls and whether it is a jump: main's call there is of close_it,
+// not of close, and the one jump from close_it to close is how it must have come there. Where there
+// is no such way, or more than one, or a jump through a pointer that may lead anywhere, nothing is
+// said.
 #ifndef IPCTRACE_ANALYZER_SYMBOLS_TAIL_CALLS_H_
 #define IPCTRACE_ANALYZER_SYMBOLS_TAIL_CALLS_H_
 

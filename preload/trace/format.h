@@ -48,7 +48,8 @@ inline constexpr uint32_t kFormatVersion = 4;  // part of kContractVersion (call
 
 inline constexpr size_t kRecordSize = 64;
 inline constexpr size_t kChunkSize = 8192;
-inline constexpr size_t kRecordsPerChunk = kChunkSize / kRecordSize - 1;  // after the chunk's header
+inline constexpr size_t kRecordsPerChunk =
+    kChunkSize / kRecordSize - 1;  // after the chunk's header
 inline constexpr size_t kDefaultSessionSize = size_t{64} << 20;
 inline constexpr size_t kSessionHeaderBytes = 4096;  // the file's last page
 
@@ -214,8 +215,8 @@ struct StackCopy {
   uint64_t rip, rsp, rbp, rbx, r12, r13, r14, r15;
 };
 inline constexpr size_t kStackCopyBytes = 4096;  // at most this much of the stack
-// What follows a StackCopy: of each so many words from rsp upwards a mask of those that may be addresses
-// (bit 0: the first), and then these. The others are of no use to an unwinder.
+// What follows a StackCopy: of each so many words from rsp upwards a mask of those that may be
+// addresses (bit 0: the first), and then these. The others are of no use to an unwinder.
 inline constexpr size_t kStackBlockWords = 64;
 
 static_assert(sizeof(Record) == kRecordSize && sizeof(BlobRecord) == kRecordSize &&

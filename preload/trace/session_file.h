@@ -50,8 +50,9 @@ inline ClockKind ChooseClock() {
 // The magic is stored last: a file without it is not ready. Returns the header; or nullptr, with
 // the reason in `error`. The mapping is the caller's to UnmapSession.
 //
-// The ring is stocked with `stock` chunks, the last one first. A chunk's pages cost some microseconds when
-// they are first used, so the analyzer adds further ones only when the first are not enough.
+// The ring is stocked with `stock` chunks, the last one first. A chunk's pages cost some
+// microseconds when they are first used, so the analyzer adds further ones only when the first are
+// not enough.
 inline SessionHeader* CreateSession(const std::string& path, size_t bytes, ClockKind clock,
                                     std::string* error, uint32_t stock = ~uint32_t{0}) {
   static_assert(sizeof(SessionHeader) % 64 == 0);

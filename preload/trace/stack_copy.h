@@ -1,5 +1,5 @@
-// Stacks as they are in the trace (BlobTag::kStack), for who reads and makes them outside the preload
-// library.
+// Stacks as they are in the trace (BlobTag::kStack), for who reads and makes them outside the
+// preload library.
 #ifndef IPCTRACE_PRELOAD_TRACE_STACK_COPY_H_
 #define IPCTRACE_PRELOAD_TRACE_STACK_COPY_H_
 
