@@ -45,10 +45,12 @@ class Curves:
     @staticmethod
     def row(curve):
         name, put, points = curve
-        # Of the last two orders of magnitude, without what the first point costs anyway.
-        last = [(n, total - points[0][1]) for n, total, _ in points[1:] if n >= points[-1][0] / 100]
+        # Of the last two orders of magnitude, as far as it shows, without what every run costs.
+        least = min(total for _, total, _ in points)
+        last = [(n, total - least) for n, total, _ in points
+                if n >= points[-1][0] / 100 and total > 1.2 * least]
         power = "–"
-        if len(last) > 1 and last[0][1] > 0 and last[-1][1] > 0:
+        if len(last) > 1:
             power = math.log(last[-1][1] / last[0][1]) / math.log(last[-1][0] / last[0][0])
             power = judged(power, MOST_POWER, f"{power:.2f}")
         return [name, ", ".join(f"{n:,}: {put(total / n)}" for n, total, _ in points), power,
