@@ -255,19 +255,13 @@ Json Arguments(const Event& event, const Blobs& blobs) {
       }
       case BlobTag::kSentFds: {
         Json& fds = arguments["sent_fds"] = Json::array();
-        for (size_t at = 0; at + sizeof(int32_t) <= bytes.size(); at += sizeof(int32_t)) {
-          int32_t fd;
-          memcpy(&fd, bytes.data() + at, sizeof(fd));
-          fds.push_back(fd);
-        }
+        for (const auto fd : EntriesOf<int32_t>(bytes)) fds.push_back(fd);
         break;
       }
       case BlobTag::kPoll:
       case BlobTag::kPollReady: {
         Json& entries = arguments[tag == BlobTag::kPoll ? "poll" : "ready"] = Json::array();
-        for (size_t at = 0; at + sizeof(PollEntry) <= bytes.size(); at += sizeof(PollEntry)) {
-          PollEntry entry;
-          memcpy(&entry, bytes.data() + at, sizeof(entry));
+        for (const auto& entry : EntriesOf<PollEntry>(bytes)) {
           entries.push_back(
               {{"fd", entry.fd}, {"events", entry.events}, {"revents", entry.revents}});
         }
@@ -275,9 +269,7 @@ Json Arguments(const Event& event, const Blobs& blobs) {
       }
       case BlobTag::kFds: {
         Json& fds = arguments["open"] = Json::array();
-        for (size_t at = 0; at + sizeof(FdFact) <= bytes.size(); at += sizeof(FdFact)) {
-          FdFact fact;
-          memcpy(&fact, bytes.data() + at, sizeof(fact));
+        for (const auto& fact : EntriesOf<FdFact>(bytes)) {
           fds.push_back({{"fd", fact.fd},
                          {"mode", fact.mode},
                          {"inode", fact.inode},
@@ -484,9 +476,8 @@ class Show : public EventSink {
       case EventKind::kDeadlock: {
         std::string threads;
         for (const auto& [tag, bytes] : event.blobs) {
-          for (size_t at = 0; tag == BlobTag::kPayload && at + 4 <= bytes.size(); at += 4) {
-            uint32_t id;
-            memcpy(&id, bytes.data() + at, sizeof(id));
+          if (tag != BlobTag::kPayload) continue;
+          for (const auto id : EntriesOf<uint32_t>(bytes)) {
             const Thread* thread = model_.FindThread(id);
             if (thread != nullptr) threads += " " + std::to_string(thread->tid);
           }
