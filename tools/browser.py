@@ -31,7 +31,7 @@ class Page(html.parser.HTMLParser):
 
     def __init__(self, text):
         super().__init__()
-        self.tags, self.words, self.articles = {}, [], 0
+        self.tags, self.words = {}, []
         self.feed(text)
 
     def handle_starttag(self, tag, attributes):

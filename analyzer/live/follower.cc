@@ -98,7 +98,7 @@ void Follower::LearnRate() {
 // Finds the chunks that threads have taken since the last look, and whose they are.
 void Follower::TakeChunks() {
   if (!IsIntact()) return;
-  TakeTickets(clock_->Ticks());
+  TakeTickets();
   if (!free_.empty()) RefillRing();
   // Told only now: what they call may come back here.
   for (auto [process, pid] : std::exchange(begun_, {})) {
@@ -106,7 +106,8 @@ void Follower::TakeChunks() {
   }
 }
 
-void Follower::TakeTickets(uint64_t now) {
+void Follower::TakeTickets() {
+  const uint64_t now = clock_->Ticks();
   const uint64_t claimed = header_->claimed.load(std::memory_order_acquire);
   while (taken_ < claimed && taken_ < freed_) waiting_.push_back({taken_++, now});
   std::erase_if(waiting_, [&](const Ticket& ticket) {
@@ -262,7 +263,7 @@ bool Follower::LookForMore(Stream& stream, RecordState top, RecordState state) {
   } else if (top != RecordState::kReturned || Next(stream) != nullptr) {
     return false;
   }
-  TakeTickets(clock_->Ticks());
+  TakeTickets();
   return true;
 }
 

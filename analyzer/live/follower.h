@@ -121,7 +121,7 @@ class Follower {
 
   void LearnRate();
   void TakeChunks();
-  void TakeTickets(uint64_t now);
+  void TakeTickets();
   bool TakeChunk(uint64_t ticket);
   void Began(uint32_t process, int32_t pid);
   // The record at stream.next; null where its chunk is not known yet.

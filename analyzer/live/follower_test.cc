@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <functional>
 #include <map>
 #include <random>
 #include <set>
@@ -257,6 +258,21 @@ void WriteNested(Writer* writer, int number) {
   writer->Return(outer, 2 * number);
 }
 
+// Follows a thread that writes, until it has done so and as many events have come.
+void FollowWriter(const Session& session, Follower* follower, Checker* checker, size_t events,
+                  const std::function<void(Writer*)>& write) {
+  std::atomic<bool> done = false;
+  std::thread running([&] {
+    Writer writer(session.header, 1, 2);
+    write(&writer);
+    done = true;
+  });
+  while (!done) follower->Poll(checker);
+  running.join();
+  while (checker->count < events && !testing::Test::HasFailure()) follower->Poll(checker);
+  EXPECT_TRUE(checker->open.empty());
+}
+
 TEST(Follower, KeepsWhatOthersWriteWhileOneHoldsThemBack) {
   Session session(64 * kChunkSize + 100'000);
   TraceClock clock(session.header->clock);
@@ -267,17 +283,10 @@ TEST(Follower, KeepsWhatOthersWriteWhileOneHoldsThemBack) {
   // More than the session holds.
   constexpr int kCalls = 6000;
   static_assert(kCalls * 3 > 2 * 64 * kRecordsPerChunk);
-  std::atomic<bool> done = false;
-  std::thread running([&] {
-    Writer writer(session.header, 1, 2);
-    for (int i = 0; i < kCalls; ++i) WriteNested(&writer, i);
-    done = true;
-  });
   Checker checker;
-  while (!done) follower.Poll(&checker);
-  running.join();
-  while (checker.count < 4 * kCalls && !testing::Test::HasFailure()) follower.Poll(&checker);
-  EXPECT_TRUE(checker.open.empty());
+  FollowWriter(session, &follower, &checker, 4 * kCalls, [](Writer* writer) {
+    for (int i = 0; i < kCalls; ++i) WriteNested(writer, i);
+  });
   EXPECT_EQ(checker.text.size(), 4u * kCalls);
 }
 
@@ -288,22 +297,15 @@ TEST(Follower, GivesChunksBackThoughAThreadHasNotBegunItsOwn) {
   Follower follower(session.header, session.fd, &clock);
   session.header->claimed.fetch_add(1);  // by a thread that then lost its processor
   constexpr int kCalls = 4 * kStock * kRecordsPerChunk;
-  std::atomic<bool> done = false;
-  std::thread running([&] {
-    Writer writer(session.header, 1, 2);
+  Checker checker;
+  FollowWriter(session, &follower, &checker, 2 * kCalls, [](Writer* writer) {
     for (int i = 0; i < kCalls; ++i) {
       uint64_t seq;
-      Record* record = writer.Begin(Call::read, i, &seq);
-      writer.Enter(record);
-      writer.Return(record, i);
+      Record* record = writer->Begin(Call::read, i, &seq);
+      writer->Enter(record);
+      writer->Return(record, i);
     }
-    done = true;
   });
-  Checker checker;
-  while (!done) follower.Poll(&checker);
-  running.join();
-  while (checker.count < 2 * kCalls && !testing::Test::HasFailure()) follower.Poll(&checker);
-  EXPECT_TRUE(checker.open.empty());
 }
 
 TEST(Follower, OrdersADeathAfterWhatTheProcessDid) {

@@ -34,8 +34,7 @@ def bytes_text(size):
 class Curves:
     """Curves over four orders of magnitude: points (n, total, peak KiB)."""
 
-    def __init__(self, bench):
-        self.bench = bench
+    def __init__(self):
         self.curves = []  # name, unit, points
 
     def add(self, name, points, put=human):
@@ -105,7 +104,7 @@ def mistaken(bench, n):
 
 def rows(bench, wanted):
     """What grows, over four orders of magnitude: the analyzer's CPU for each, and its memory."""
-    curves = Curves(bench)
+    curves = Curves()
     quick = bench.options.quick
     sizes = [1, 10, 100] if quick else [10 ** k for k in range(5)]
 
