@@ -54,8 +54,8 @@ IPCTRACE_START_CODE void FindExecutable() {
     if (session.image_start == 0) session.image_start = start;
     session.image_bytes = start + headers[i].p_memsz - session.image_start;
     if ((headers[i].p_flags & PF_X) != 0) {
-      session.exe_start = start;
-      session.exe_bytes = headers[i].p_memsz;
+      if (session.exe_start == 0) session.exe_start = start;
+      session.exe_bytes = start + headers[i].p_memsz - session.exe_start;
     }
   }
 }

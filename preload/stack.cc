@@ -102,48 +102,50 @@ IPCTRACE_START_CODE void RecordFailure(ThreadState* thread, Record* record, uint
 
 namespace {
 
-// Where on a stack addresses are: from `least`, some way below this library, to the end of the
-// address space, where the libraries and the stack are; and in the executable.
+// Where addresses on a stack lead that an unwinder can use: from `least`, some way below this
+// library, to the end of the address space, where the libraries and the stack are; and to the
+// executable's code.
 struct Addresses {
   static constexpr uint64_t kEnd = uint64_t{1} << 47;
-  uint64_t least, image, image_bytes;
+  uint64_t least, code, code_bytes;
 
   bool Has(uint64_t word) const {
-    return (word - least < kEnd - least) | (word - image < image_bytes);
+    return (word - least < kEnd - least) | (word - code < code_bytes);
   }
 };
 
-// Of a block's words those whose upper halves are an address's, four at a time: most words are not.
+// Of a block's words those that may be such addresses by their bits 16 to 47, four at a time: most
+// words are not, and among the rest are hardly others.
 IPCTRACE_START_CODE uint64_t LikeAddresses(const uint64_t* words, const Addresses& addresses) {
-  const auto above = [](uint64_t address) {
-    return _mm_set1_epi32(static_cast<int>(address >> 32) - 1);
-  };
-  const __m128i least = above(addresses.least), image = above(addresses.image);
-  const __m128i end = _mm_set1_epi32(static_cast<int>(Addresses::kEnd >> 32));
-  const __m128i image_end =
-      _mm_set1_epi32(static_cast<int>((addresses.image + addresses.image_bytes) >> 32) + 1);
+  const auto bits = [](uint64_t address) { return static_cast<int>(address >> 16); };
+  const __m128i below_least = _mm_set1_epi32(bits(addresses.least) - 1);
+  const __m128i below_code = _mm_set1_epi32(bits(addresses.code) - 1);
+  const __m128i above_code = _mm_set1_epi32(bits(addresses.code + addresses.code_bytes) + 1);
   uint64_t mask = 0;
   for (size_t i = 0; i < kStackBlockWords; i += 4) {
     const auto* const four = reinterpret_cast<const __m128i*>(words + i);
-    const __m128i upper = _mm_castps_si128(
-        _mm_shuffle_ps(_mm_castsi128_ps(_mm_loadu_si128(four)),
-                       _mm_castsi128_ps(_mm_loadu_si128(four + 1)), _MM_SHUFFLE(3, 1, 3, 1)));
-    const __m128i found = _mm_or_si128(
-        _mm_and_si128(_mm_cmpgt_epi32(upper, least), _mm_cmplt_epi32(upper, end)),
-        _mm_and_si128(_mm_cmpgt_epi32(upper, image), _mm_cmplt_epi32(upper, image_end)));
+    const auto two = [](const __m128i* from) {
+      return _mm_castsi128_ps(_mm_srli_epi64(_mm_loadu_si128(from), 16));
+    };
+    // From 2^47 on the sign is set, and no word is above anything.
+    const __m128i of_four = _mm_castps_si128(
+        _mm_shuffle_ps(two(four), two(four + 1), _MM_SHUFFLE(2, 0, 2, 0)));
+    const __m128i found = _mm_or_si128(_mm_cmpgt_epi32(of_four, below_least),
+                                       _mm_and_si128(_mm_cmpgt_epi32(of_four, below_code),
+                                                     _mm_cmplt_epi32(of_four, above_code)));
     mask |= static_cast<uint64_t>(_mm_movemask_ps(_mm_castsi128_ps(found))) << i;
   }
   return mask;
 }
 
 // What an unwinder can use of a stack: where the code is that called, and where on the stack its
-// frames are. Of 4 KiB that is some tenth. `sp` may be on a stack that lies elsewhere: what is near
-// it counts as well.
+// frames are. Of 4 KiB that is less than a tenth. `sp` may be on a stack that lies elsewhere: what
+// is near it counts as well.
 IPCTRACE_START_CODE void WriteWords(BlobWriter& writer, const uint64_t* words, size_t count,
                                     uint64_t sp) {
   constexpr uint64_t kBelow = uint64_t{1} << 39, kAround = 1 << 20;
-  const Addresses addresses = {reinterpret_cast<uint64_t>(&session) - kBelow, session.image_start,
-                               session.image_bytes};
+  const Addresses addresses = {reinterpret_cast<uint64_t>(&session) - kBelow, session.exe_start,
+                               session.exe_bytes};
   const bool all = session.valgrind;  // to compare what was never written would be a mistake
   const bool away = sp - addresses.least >= Addresses::kEnd - addresses.least;
   for (; count > 0; words += kStackBlockWords) {
@@ -151,20 +153,20 @@ IPCTRACE_START_CODE void WriteWords(BlobWriter& writer, const uint64_t* words, s
     count -= size;
     uint64_t likely = ~uint64_t{0} >> (kStackBlockWords - size);
     if (size == kStackBlockWords && !all && !away) likely = LikeAddresses(words, addresses);
-    uint64_t block[1 + kStackBlockWords];
+    char block[8 + kStackBlockWords * kStackWordBytes + 8];  // whole words are written into it
     uint64_t mask = 0;
-    size_t used = 1;
+    size_t used = 8;
     for (; likely != 0; likely &= likely - 1) {
       const int i = __builtin_ctzll(likely);
       const uint64_t word = words[i];
       bool is_address = all || addresses.Has(word);
       if (__builtin_expect(away, 0)) is_address |= word - (sp - kAround) < 2 * kAround;
-      block[used] = word;
+      memcpy(block + used, &word, 8);
       mask |= uint64_t{is_address} << i;
-      used += is_address;
+      used += is_address ? kStackWordBytes : 0;
     }
-    block[0] = mask;
-    writer.Write(block, used * 8);
+    memcpy(block, &mask, 8);
+    writer.Write(block, used);
   }
 }
 

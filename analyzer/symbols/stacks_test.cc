@@ -113,15 +113,19 @@ TEST(StacksTest, AStackThatDiffersIsUnwoundAnewWhereItMatters) {
   const Capture capture = CaptureStacks(kNested, "gcc -O2 -g", "prog.c", 512);
   ASSERT_FALSE(capture.stacks.empty());
   const std::string& blob = capture.stacks[0];
+  const std::string raw = blob.substr(0, sizeof(StackCopy)) + UnpackStack(blob);
   Stacks knows;  // the undamaged stack, when it is asked for others
   knows.SetModules(1, capture.modules);
   knows.Add(1, 1, blob, "capture");
   const std::string whole = Text(FramesOf(capture), false);
   uint32_t id = 1;
   int other = 0;
-  for (size_t at = offsetof(StackCopy, rip); at + 8 <= blob.size(); at += 8) {
-    std::string changed = blob;
-    changed[at + 4] ^= 1;  // no address of the program's
+  for (size_t at = offsetof(StackCopy, rip); at + 8 <= raw.size(); at += 8) {
+    std::string damaged = raw;
+    damaged[at + 4] ^= 1;  // no address of the program's
+    StackCopy copy;
+    memcpy(&copy, damaged.data(), sizeof(copy));
+    const std::string changed = PackStack(copy, damaged.substr(sizeof(copy)));
     Stacks new_one;
     new_one.SetModules(1, capture.modules);
     new_one.Add(1, 1, changed, "capture");

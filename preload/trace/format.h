@@ -44,7 +44,7 @@ inline constexpr char kOptionsVariable[] = "IPCTRACE_OPTIONS";
 inline constexpr char kAnalyzerVariable[] = "IPCTRACE_ANALYZER";
 
 inline constexpr uint64_t kSessionMagic = 0x3143525443504900;  // "\0IPCTRC1"
-inline constexpr uint32_t kFormatVersion = 4;  // part of kContractVersion (calls.h)
+inline constexpr uint32_t kFormatVersion = 5;  // part of kContractVersion (calls.h)
 
 inline constexpr size_t kRecordSize = 64;
 inline constexpr size_t kChunkSize = 8192;
@@ -216,8 +216,10 @@ struct StackCopy {
 };
 inline constexpr size_t kStackCopyBytes = 4096;  // at most this much of the stack
 // What follows a StackCopy: of each so many words from rsp upwards a mask of those that may be
-// addresses (bit 0: the first), and then these. The others are of no use to an unwinder.
+// addresses (bit 0: the first), and then of each of these the low bytes, which are all that an
+// address has. The others are of no use to an unwinder.
 inline constexpr size_t kStackBlockWords = 64;
+inline constexpr size_t kStackWordBytes = 6;
 
 static_assert(sizeof(Record) == kRecordSize && sizeof(BlobRecord) == kRecordSize &&
               sizeof(ChunkHeader) == kRecordSize && sizeof(FdFact) == 32 && sizeof(PollEntry) == 8);

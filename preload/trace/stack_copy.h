@@ -14,7 +14,8 @@
 
 namespace ipctrace {
 
-// A blob with all of the words in `bytes`, which are from `copy.rsp` upwards.
+// A blob with all of the words in `bytes`, which are from `copy.rsp` upwards. Of words that are no
+// addresses the high bytes are lost.
 inline std::string PackStack(const StackCopy& copy, std::string_view bytes) {
   constexpr size_t kBlockBytes = kStackBlockWords * 8;
   std::string blob(reinterpret_cast<const char*>(&copy), sizeof(copy));
@@ -23,7 +24,9 @@ inline std::string PackStack(const StackCopy& copy, std::string_view bytes) {
     const size_t words = std::min(kBlockBytes, bytes.size() - at) / 8;
     const uint64_t mask = ~uint64_t{0} >> (kStackBlockWords - words);
     blob.append(reinterpret_cast<const char*>(&mask), sizeof(mask));
-    blob.append(bytes.substr(at, words * 8));
+    for (size_t word = 0; word < words; ++word) {
+      blob.append(bytes.substr(at + word * 8, kStackWordBytes));
+    }
   }
   return blob;
 }
@@ -39,10 +42,10 @@ inline std::string UnpackStack(std::string_view blob) {
     blob.remove_prefix(8);
     const size_t start = bytes.size();
     bytes.resize(start + kStackBlockWords * 8);
-    for (; mask != 0 && blob.size() >= 8; mask &= mask - 1) {
+    for (; mask != 0 && blob.size() >= kStackWordBytes; mask &= mask - 1) {
       const auto word = static_cast<size_t>(__builtin_ctzll(mask));
-      memcpy(bytes.data() + start + word * 8, blob.data(), 8);
-      blob.remove_prefix(8);
+      memcpy(bytes.data() + start + word * 8, blob.data(), kStackWordBytes);
+      blob.remove_prefix(kStackWordBytes);
     }
   }
   return bytes;
