@@ -280,7 +280,6 @@ bool Follower::Peek(Stream& stream, uint64_t now, uint64_t* bound) {
     return false;
   }
   if (LookForMore(stream, top, state)) record = TakeBlobs(stream, &state);
-  bool between = state == RecordState::kClaimed || top == RecordState::kReturning;
   if (top == RecordState::kAbandoned) {
     stream.kind = EventKind::kAbandon;
     stream.time = stream.last;
@@ -292,17 +291,48 @@ bool Follower::Peek(Stream& stream, uint64_t now, uint64_t* bound) {
     stream.kind = EventKind::kEnter;
     stream.time = record->enter;
   } else {
-    if (!between || stream.dead) {
+    if (top != RecordState::kReturning || stream.dead) {
+      // A call that is claimed has not begun: what has been handed on by now comes before it.
+      if (state == RecordState::kClaimed) stream.last = std::max(stream.last, now - margin_);
       stream.stalled_at = 0;
       return false;
     }
-    if (stream.stalled_at == 0) stream.stalled_at = now;
+    if (stream.stalled_at == 0) {
+      stream.stalled_at =
+          stream.tail == stream.next && stream.returning_since != 0 ? stream.returning_since : now;
+    }
     if (now - stream.stalled_at < patience_) *bound = std::min(*bound, stream.last);
     return false;
   }
   stream.stalled_at = 0;
   stream.time = std::max(stream.time, stream.last);
   return true;
+}
+
+// While one thread holds the others back, what they wrote is not looked at: which of them stand
+// still within a record too, is, so that their patience does not begin when it is their turn.
+void Follower::WatchOthers(uint64_t now) {
+  for (auto& [thread, stream] : streams_) {
+    if (stream->chunks.empty()) continue;
+    const Chunk& last = *stream->chunks.back();
+    uint64_t tail = std::max({stream->tail, stream->next, last.first_seq});
+    const uint64_t end = last.first_seq + kRecordsPerChunk;
+    while (tail < end && Published(HeadState(LoadHead(&last.records[tail - last.first_seq])))) {
+      ++tail;
+    }
+    uint32_t head = 0;
+    for (uint64_t seq = tail; seq > last.first_seq; --seq) {
+      head = LoadHead(&last.records[seq - 1 - last.first_seq]);
+      if (!IsBlob(head)) break;
+    }
+    const bool returning = HeadState(head) == RecordState::kReturning;
+    if (!returning) {
+      stream->returning_since = 0;
+    } else if (tail != stream->tail || stream->returning_since == 0) {
+      stream->returning_since = now;
+    }
+    stream->tail = tail;
+  }
 }
 
 void Follower::Emit(Stream& stream, EventSink* sink) {
@@ -459,6 +489,7 @@ size_t Follower::Merge(EventSink* sink, bool drain) {
   uint64_t bound = drain ? kNever : now - margin_;
   draining_ = drain;
   TakeChunks();
+  if (held_back_) WatchOthers(now);
   if (broken_) {
     for (auto& [thread, stream] : streams_) stream->dead = true;
   }

@@ -4,9 +4,13 @@
 // What a thread has not published yet can only carry a later time than the moment at which we
 // looked and saw neither kClaimed nor kReturning (format.h): that moment, less a margin for stores
 // under way between processors, is the horizon. Everything before it is complete, and is handed on
-// in order of time. A record that was claimed and not yet filled holds the horizon back at what its
-// thread was last seen to do; but not for ever: a thread that was stopped or killed right there is
-// passed over, and its record comes late.
+// in order of time. A thread that lost its processor within a record is another matter:
+//
+//   kClaimed    the clock was read, but the call has not begun. It is entered when it is seen to
+//               be, which is later than the clock said: after all that was handed on before.
+//   kReturning  the call has had its effect, which others may have seen. The horizon is held back
+//               at what the thread was last seen to do; but not for ever: a thread that was stopped
+//               or killed right there is passed over, and its return comes late.
 //
 // Releases are ordered by entry and acquisitions by return, because the model lets a release take
 // effect on kEnter and an acquisition on kLeave.
@@ -105,7 +109,10 @@ class Follower {
     bool moved = false;  // on to another chunk, since Recycle
     std::vector<Open> open;
     uint64_t last = 0;        // ticks of the last event handed on
-    uint64_t stalled_at = 0;  // since when a record has been in between; 0: none is
+    uint64_t stalled_at = 0;  // since when the horizon is held back here; 0: it is not
+    // As WatchOthers saw it: the first record not published, and since when the one before it has
+    // been kReturning (0: it is not).
+    uint64_t tail = 0, returning_since = 0;
     bool ended = false;       // the thread has said that it ends
     bool dead = false;        // nothing more will be written
     // The next event, as found by Peek.
@@ -141,6 +148,7 @@ class Follower {
   // with an earlier time than the horizon.
   bool Peek(Stream& stream, uint64_t now, uint64_t* bound);
   bool LookForMore(Stream& stream, RecordState top, RecordState state);
+  void WatchOthers(uint64_t now);
   void Emit(Stream& stream, EventSink* sink);
   void CollectBlobs(Stream& stream, uint64_t owner, Blobs* blobs);
   void Recycle(Stream& stream);

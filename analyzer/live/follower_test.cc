@@ -75,8 +75,11 @@ class Writer {
   void Enter(Record* record) {
     record->head.store(Head(static_cast<uint16_t>(call_), 0, RecordState::kEntered));
   }
-  void Return(Record* record, int64_t result) {
+  void BeginReturn(Record* record) {
     record->head.store(Head(static_cast<uint16_t>(call_), 0, RecordState::kReturning));
+  }
+  void Return(Record* record, int64_t result) {
+    BeginReturn(record);
     record->leave = Now(header_);
     record->result = result;
     record->head.store(Head(static_cast<uint16_t>(call_), 0, RecordState::kReturned));
@@ -226,24 +229,45 @@ TEST(Follower, NestsASignalHandlersCallsInTheCallTheyInterrupt) {
   EXPECT_EQ(order.seen, "E0E1L1L0");
 }
 
-TEST(Follower, PassesOverARecordThatIsNeverFilled) {
+TEST(Follower, ACallThatHasNotBegunHoldsNobodyBackAndComesAfterThem) {
   Session session(kDefaultSessionSize);
   TraceClock clock(session.header->clock);
   Follower follower(session.header, session.fd, &clock);
   Writer stopped(session.header, 1, 1), running(session.header, 1, 2);
   uint64_t seq;
-  stopped.Begin(Call::read, 0, &seq);
+  Record* late = stopped.Begin(Call::read, 0, &seq);
   Record* record = running.Begin(Call::read, 0, &seq);
   running.Enter(record);
   running.Return(record, 0);
   usleep(1000);
   Checker checker;
-  EXPECT_EQ(follower.Poll(&checker), 0u) << "the other thread's record may be earlier";
-  for (int i = 0; i < 1000 && checker.count < 2; ++i) {
+  EXPECT_EQ(follower.Poll(&checker), 2u);
+  stopped.Enter(late);
+  stopped.Return(late, 0);
+  usleep(1000);
+  EXPECT_EQ(follower.Poll(&checker), 2u);
+}
+
+TEST(Follower, PassesOverAReturnThatIsNeverFilled) {
+  Session session(kDefaultSessionSize);
+  TraceClock clock(session.header->clock);
+  Follower follower(session.header, session.fd, &clock);
+  Writer stopped(session.header, 1, 1), running(session.header, 1, 2);
+  uint64_t seq;
+  Record* never = stopped.Begin(Call::read, 0, &seq);
+  stopped.Enter(never);
+  stopped.BeginReturn(never);
+  Record* record = running.Begin(Call::read, 0, &seq);
+  running.Enter(record);
+  running.Return(record, 0);
+  usleep(1000);
+  Checker checker;
+  EXPECT_EQ(follower.Poll(&checker), 1u) << "the return may be earlier than the other thread's call";
+  for (int i = 0; i < 1000 && checker.count < 3; ++i) {
     usleep(1000);
     follower.Poll(&checker);
   }
-  EXPECT_EQ(checker.count, 2u);
+  EXPECT_EQ(checker.count, 3u);
 }
 
 // A call with one of a signal handler inside it: unfinished records are left behind in chunks.
@@ -279,13 +303,16 @@ TEST(Follower, KeepsWhatOthersWriteWhileOneHoldsThemBack) {
   Follower follower(session.header, session.fd, &clock);
   Writer stopped(session.header, 1, 1);
   uint64_t seq;
-  stopped.Begin(Call::read, 0, &seq);
+  Record* const held = stopped.Begin(Call::read, 0, &seq);
+  stopped.Enter(held);
+  stopped.BeginReturn(held);
   // More than the session holds.
   constexpr int kCalls = 6000;
   static_assert(kCalls * 3 > 2 * 64 * kRecordsPerChunk);
   Checker checker;
-  FollowWriter(session, &follower, &checker, 4 * kCalls, [](Writer* writer) {
+  FollowWriter(session, &follower, &checker, 4 * kCalls + 2, [&](Writer* writer) {
     for (int i = 0; i < kCalls; ++i) WriteNested(writer, i);
+    stopped.Return(held, 0);
   });
   EXPECT_EQ(checker.text.size(), 4u * kCalls);
 }

@@ -136,7 +136,7 @@ def rows(bench, wanted):
         work = "threads" if name == "threads" else "processes"
         ratios = []
         for count in counts:
-            command = [bench.work, work, str(bench.units(20_000) * count), str(count)]
+            command = [bench.work, work, str(bench.units(60_000) * count), str(count)]
             alone, ratio = bench.compare(command, 5, value=lambda block: block.cpu_ns)
             ratios.append(f"{count}: {times(ratio)}")
         flat.append([said, ", ".join(ratios), "", ""])

@@ -144,7 +144,7 @@ def redis(bench):
                             "-c", "64", "-t", "set", "-q"], check=True, stdout=subprocess.DEVNULL)
             return requests
         loads.append(load)
-    return compare_servers(bench, commands, readies, loads, 15)
+    return compare_servers(bench, commands, readies, loads, 31)
 
 
 def make(bench):
@@ -159,7 +159,7 @@ def make(bench):
         body += "\n".join(f"int f{i}_{j}(int a) {{ return printf(\"%d\", a * {j}); }}" for j in range(100))
         with open(f"{folder}/part{i}.c", "w") as file:
             file.write(body + ("\nint main(void) { return 0; }\n" if i == 0 else "\n"))
-    return bench.compare(["make", "-s", "-j2", "-B"], 9, cwd=folder)
+    return bench.compare(["make", "-s", "-j2", "-B"], 21, cwd=folder)
 
 
 def test_socket(bench):
@@ -173,7 +173,7 @@ def test_socket(bench):
 
 def configure(bench):
     script = ["bash", os.path.join(TOP, "tests/bench/configure.sh"), "2" if bench.options.quick else "20"]
-    return bench.compare(script, 15)
+    return bench.compare(script, 41)
 
 
 def rows(bench, wanted):

@@ -37,8 +37,8 @@ WORK = {
     "pipe": ("a 1-byte write or read on a pipe", 200_000, 31, 1.10, 50),
     "pingpong": ("ping-pong of two processes over pipes", 20_000, 31, 1.05, 20),
     "echo": ("fork-per-connection echo over loopback", 8_000, 31, 1.05, 10),
-    "open": ("open and close of /dev/null", 40_000, 31, 1.08, 20),
-    "exec": ("fork and exec of a small program", 100, 31, 1.18, 5),
+    "open": ("open and close of /dev/null", 40_000, 61, 1.08, 20),
+    "exec": ("fork and exec of a small program", 100, 61, 1.18, 5),
     "fgetc": ("`fgetc`, a byte", 20_000_000, 21, 1.10, 400),
     "fgets": ("`fgets`, a line", 1_000_000, 21, 1.15, 100),
 }
