@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "absl/strings/str_replace.h"
 #include "analyzer/report/writers.h"
 
 namespace ipctrace {
@@ -149,13 +150,7 @@ class ObjectWriter {
     // What is not UTF-8 (names and paths may be anything) becomes U+FFFD. A newline in a string is
     // escaped: each of the text begins a line.
     const std::string text = value.dump(1, ' ', false, Json::error_handler_t::replace);
-    const std::string indent(depth, ' ');
-    for (size_t at = 0; at < text.size();) {
-      const size_t end = std::min(text.find('\n', at), text.size() - 1) + 1;
-      put_(std::string_view(text).substr(at, end - at));
-      if (end < text.size()) put_(indent);
-      at = end;
-    }
+    put_(absl::StrReplaceAll(text, {{"\n", "\n" + std::string(depth, ' ')}}));
   }
 
   const Put& put_;
