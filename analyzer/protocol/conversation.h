@@ -97,6 +97,8 @@ struct Conversation {
   std::unique_ptr<Flow> owned[2];   // the second is null for one pipe alone
   std::shared_ptr<Object> ends[2];  // sockets, or pipes; the second may be null
   std::vector<Check> checks;
+  std::vector<std::pair<const Flow*, Deed>> sent;  // not yet held against the checks
+  size_t sent_bytes = 0;                           // in it
   Nanos began = 0;
   bool decided = false;  // which protocols are for it
 };

@@ -9,7 +9,8 @@ namespace ipctrace::protocol {
 
 Framer::Framer(const Framing& framing, std::shared_ptr<HttpMemory> http)
     : framing_(framing),
-      http_(http != nullptr ? std::move(http) : std::make_shared<HttpMemory>()) {}
+      http_(http == nullptr && framing.kind == Framing::kHttp ? std::make_shared<HttpMemory>()
+                                                              : std::move(http)) {}
 
 void Framer::Add(std::string_view bytes) {
   if (failed_ || opaque_) return;

@@ -8,6 +8,9 @@ namespace ipctrace::protocol {
 namespace {
 
 constexpr size_t kMostHistory = 64;  // messages of a conversation
+// So many messages or bytes are held against the protocols at once.
+constexpr size_t kSentAtOnce = 64;
+constexpr size_t kSentBytesAtOnce = size_t{64} << 10;
 
 // "client connects, server accepts, port 6379".
 std::string CastOf(const Protocol& protocol) {
@@ -59,11 +62,12 @@ void Judge::BeginCheck(size_t protocol, Conversation& conversation, int role_of_
   check.index = protocol;
   check.machine =
       std::make_unique<Machine>(check.protocol, conversation.began, &coverage_[protocol]);
-  const auto http = std::make_shared<HttpMemory>();
+  std::shared_ptr<HttpMemory> http;
   for (int role = 0; role < 2; ++role) {
+    const Framing& framing = check.protocol->roles[static_cast<size_t>(role)].framing;
+    if (framing.kind == Framing::kHttp && http == nullptr) http = std::make_shared<HttpMemory>();
     check.flows[role] = role == role_of_first ? first : second;
-    check.framers[role] =
-        std::make_unique<Framer>(check.protocol->roles[static_cast<size_t>(role)].framing, http);
+    check.framers[role] = std::make_unique<Framer>(framing, http);
   }
   conversation.checks.push_back(std::move(check));
   ++conversations_[protocol];
@@ -71,20 +75,42 @@ void Judge::BeginCheck(size_t protocol, Conversation& conversation, int role_of_
 
 // --- What happens
 
+// What is sent waits until it is some: where there are thousands of protocols, none of which is in
+// the processor's cache when its turn comes, each then takes several messages. Not where a listener
+// is to hear of them in their order; and what else happens is judged by how things stand.
 void Judge::Happened(Conversation& conversation, Flow& flow, const Deed& deed) {
-  for (Check& check : conversation.checks) {
-    if (check.done || (check.flows[0] != &flow && check.flows[1] != &flow)) continue;
-    const int role = check.flows[0] == &flow ? 0 : 1;
-    const Verdict tick = check.machine->Tick(deed.enter);
-    if (!tick.ok())
-      TimeIsUp(check, role, tick, deed);
-    else if (deed.close.has_value())
-      DidClose(check, role, flow, deed);
-    else if (!deed.known)
-      GiveUp(check, flow, deed);
-    else
-      DidSend(check, role, flow, deed);
+  if (!deed.close.has_value() && deed.known) {
+    conversation.sent.emplace_back(&flow, deed);
+    conversation.sent_bytes += deed.bytes.size();
+    const bool is_enough =
+        conversation.sent.size() >= kSentAtOnce || conversation.sent_bytes >= kSentBytesAtOnce;
+    if (listener != nullptr || is_enough) CatchUp(conversation);
+    return;
   }
+  CatchUp(conversation);
+  for (Check& check : conversation.checks) Hold(check, flow, deed);
+}
+
+void Judge::CatchUp(Conversation& conversation) {
+  for (Check& check : conversation.checks) {
+    for (const auto& [flow, deed] : conversation.sent) Hold(check, *flow, deed);
+  }
+  conversation.sent.clear();
+  conversation.sent_bytes = 0;
+}
+
+void Judge::Hold(Check& check, const Flow& flow, const Deed& deed) {
+  if (check.done || (check.flows[0] != &flow && check.flows[1] != &flow)) return;
+  const int role = check.flows[0] == &flow ? 0 : 1;
+  const Verdict tick = check.machine->Tick(deed.enter);
+  if (!tick.ok())
+    TimeIsUp(check, role, tick, deed);
+  else if (deed.close.has_value())
+    DidClose(check, role, flow, deed);
+  else if (!deed.known)
+    GiveUp(check, flow, deed);
+  else
+    DidSend(check, role, flow, deed);
 }
 
 void Judge::DidClose(Check& check, int role, const Flow& flow, const Deed& deed) {
@@ -222,6 +248,7 @@ void Judge::Violated(Check& check, int role, const Verdict& verdict, const Deed&
 // --- The end
 
 void Judge::Conclude(Conversation& conversation) {
+  CatchUp(conversation);
   for (Check& check : conversation.checks) {
     if (check.machine == nullptr) continue;
     if (!check.done) {

@@ -42,6 +42,8 @@ class Judge : public FlowSink {
  private:
   void BeginCheck(size_t protocol, Conversation& conversation, int role_of_first, Flow* first,
                   Flow* second);
+  void Hold(Check& check, const Flow& flow, const Deed& deed);
+  void CatchUp(Conversation& conversation);
   void DidClose(Check& check, int role, const Flow& flow, const Deed& deed);
   void DidSend(Check& check, int role, const Flow& flow, const Deed& deed);
   void GiveUp(Check& check, const Flow& flow, const Deed& deed);

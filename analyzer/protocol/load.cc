@@ -21,10 +21,10 @@ absl::StatusOr<std::shared_ptr<const Protocol>> Load(const std::string& name,
   }
   if (!found) {
     std::ifstream file(name, std::ios::binary);
-    if (file) {
-      text.resize(kMostProtocolBytes + 1);
-      file.read(text.data(), static_cast<std::streamsize>(text.size()));
-      text.resize(static_cast<size_t>(std::max<std::streamsize>(file.gcount(), 0)));
+    char part[4096];
+    while (file && text.size() <= kMostProtocolBytes) {
+      file.read(part, sizeof(part));
+      text.append(part, static_cast<size_t>(file.gcount()));
     }
     if (!file.eof() && (!file || text.empty())) {
       std::string known;

@@ -37,6 +37,10 @@ Verdict Machine::Judged(Fault fault, std::string came) const {
   return verdict;
 }
 
+bool Machine::Fails(const Transition& transition) const {
+  return transition.target >= 0 && protocol_->states[static_cast<size_t>(transition.target)].failed;
+}
+
 Verdict Machine::Enter(const Transition& transition, Nanos time, Verdict otherwise) {
   if (coverage_ != nullptr) {
     const auto index = static_cast<size_t>(&transition - state().transitions.data());
@@ -56,7 +60,7 @@ Verdict Machine::Enter(const Transition& transition, Nanos time, Verdict otherwi
 
 Verdict Machine::Sends(int role, const Frame& frame, Nanos time) {
   const std::string& sender = protocol_->roles[static_cast<size_t>(role)].name;
-  const std::string shown = Preview(frame.bytes);
+  const auto shown = [&] { return Preview(frame.bytes); };
   Bindings bindings;
   std::string refused;  // why a transition was not taken though its message is the one that came
   int refused_message = -1;
@@ -87,8 +91,11 @@ Verdict Machine::Sends(int role, const Frame& frame, Nanos time) {
     std::vector<std::pair<std::string, Value>> values;
     for (const auto& assignment : t.set)
       values.emplace_back(assignment.name, Evaluate(assignment.value, scope));
-    Verdict verdict = Judged(Fault::kNone, sender + " sent " + message.name + " " + shown);
-    verdict.message = t.message;
+    Verdict verdict;
+    if (Fails(t)) {  // else nobody reads it
+      verdict = Judged(Fault::kNone, sender + " sent " + message.name + " " + shown());
+      verdict.message = t.message;
+    }
     if (t.answers >= 0) {
       auto& queue = remembered_[static_cast<size_t>(t.answers)];
       last_[static_cast<size_t>(t.answers)] = std::move(queue.front().bindings);
@@ -104,7 +111,7 @@ Verdict Machine::Sends(int role, const Frame& frame, Nanos time) {
     Verdict verdict = Judged(
         Fault::kGuard,
         absl::StrCat(sender, " sent ",
-                     protocol_->messages[static_cast<size_t>(refused_message)].name, " ", shown));
+                     protocol_->messages[static_cast<size_t>(refused_message)].name, " ", shown()));
     verdict.why = refused;
     verdict.message = refused_message;
     return verdict;
@@ -114,11 +121,11 @@ Verdict Machine::Sends(int role, const Frame& frame, Nanos time) {
     const Message& message = protocol_->messages[i];
     if ((message.role >= 0 && message.role != role) || !Match(message, frame, &bindings)) continue;
     Verdict verdict =
-        Judged(Fault::kNotAllowed, absl::StrCat(sender, " sent ", message.name, " ", shown));
+        Judged(Fault::kNotAllowed, absl::StrCat(sender, " sent ", message.name, " ", shown()));
     verdict.message = static_cast<int>(i);
     return verdict;
   }
-  Verdict verdict = Judged(Fault::kNotAllowed, absl::StrCat(sender, " sent ", shown));
+  Verdict verdict = Judged(Fault::kNotAllowed, absl::StrCat(sender, " sent ", shown()));
   verdict.why = "none of the protocol's messages is like that";
   return verdict;
 }

@@ -81,6 +81,9 @@ class Machine {
   std::string Explain(const Guard& guard, const Scope& scope) const;
   void Names(const Expression& expression, const Scope& scope, std::vector<std::string>* seen,
              std::string* text) const;
+  // Whether it leads to a failed state.
+  bool Fails(const Transition& transition) const;
+  // Takes the transition. `otherwise` is the verdict where it leads to a failed state.
   Verdict Enter(const Transition& transition, Nanos time, Verdict otherwise);
   Verdict Judged(Fault fault, std::string came) const;
 

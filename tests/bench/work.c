@@ -126,6 +126,7 @@ static void Echo(long units) {
   for (long i = 0; i < connections; ++i) {
     int connection = socket(AF_INET, SOCK_STREAM, 0);
     char message[16] = "fifteen letters";
+    message[sizeof(message) - 1] = '\n';
     Need(connection >= 0 && connect(connection, (struct sockaddr*)&address, length) == 0,
          "connect");
     for (int n = 0; n < kMessages; ++n) {

@@ -125,7 +125,7 @@ def rows(bench, wanted):
             for name in names:
                 with open(name, "w") as file:
                     file.write(text)
-            points.append(spent(bench, n, [bench.work, "echo", "400"], clean=False,
+            points.append(spent(bench, n, [bench.work, "echo", "400"],
                                 options=["--protocol=" + name for name in names]))
         curves.add("protocols", points)
     flat = []

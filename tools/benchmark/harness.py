@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import statistics
 import subprocess
 import sys
@@ -21,13 +22,21 @@ class Bench:
     def __init__(self, options, folder):
         self.options = options
         self.folder = folder
-        self.ipctrace = os.path.abspath(options.ipctrace)
+        self.ipctrace = self.installed(os.path.abspath(options.ipctrace))
         processors = sorted(os.sched_getaffinity(0))
         self.pin = ["taskset", "-c", str(processors[0])]
         self.analyzer_pin = ["taskset", "-c", str(processors[-1])]
         self.work = self.path("work")
         subprocess.run(["gcc", "-O2", "-g", "-pthread", "-o", self.work,
                         os.path.join(TOP, "tests/bench/work.c")], check=True)
+
+    def installed(self, ipctrace):
+        """A copy as tools/install.sh makes it: a process pays for every folder in the library's path."""
+        library = os.path.join(os.path.dirname(os.path.dirname(ipctrace)), "preload/libipctrace.so")
+        for folder, file in (("bin", ipctrace), ("lib", library)):
+            os.mkdir(self.path(folder))
+            shutil.copy(file, self.path(folder))
+        return self.path("bin/ipctrace")
 
     def path(self, name):
         return os.path.join(self.folder, name)
