@@ -32,7 +32,9 @@ class Bench:
 
     def installed(self, ipctrace):
         """A copy as tools/install.sh makes it: a process pays for every folder in the library's path."""
-        library = os.path.join(os.path.dirname(os.path.dirname(ipctrace)), "preload/libipctrace.so")
+        top = os.path.dirname(os.path.dirname(ipctrace))
+        library = next(path for path in (f"{top}/preload/libipctrace.so", f"{top}/lib/libipctrace.so")
+                       if os.path.exists(path))
         for folder, file in (("bin", ipctrace), ("lib", library)):
             os.mkdir(self.path(folder))
             shutil.copy(file, self.path(folder))
