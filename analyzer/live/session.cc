@@ -34,7 +34,7 @@ namespace {
 // How often we look when nothing comes, and how long threads must have been at rest before they
 // are looked at: short against the 200 ms in which a deadlock is to be reported, long against a
 // process that lost its processor for a moment.
-constexpr absl::Duration kIdlePeriod = absl::Milliseconds(5);
+constexpr absl::Duration kIdlePeriod = absl::Milliseconds(7);
 constexpr absl::Duration kHeldPeriod = absl::Milliseconds(1);
 constexpr Nanos kCheckPeriod = 20'000'000;
 constexpr Nanos kRest = 60'000'000;
