@@ -315,8 +315,8 @@ void Follower::WatchOthers(uint64_t now) {
   for (auto& [thread, stream] : streams_) {
     if (stream->chunks.empty()) continue;
     const Chunk& last = *stream->chunks.back();
-    uint64_t tail = std::max({stream->tail, stream->next, last.first_seq});
     const uint64_t end = last.first_seq + kRecordsPerChunk;
+    uint64_t tail = std::min(std::max({stream->tail, stream->next, last.first_seq}), end);
     while (tail < end && Published(HeadState(LoadHead(&last.records[tail - last.first_seq])))) {
       ++tail;
     }
