@@ -84,6 +84,13 @@ class Writer {
     record->result = result;
     record->head.store(Head(static_cast<uint16_t>(call_), 0, RecordState::kReturned));
   }
+  // A whole call.
+  void Write(int number) {
+    uint64_t seq;
+    Record* record = Begin(Call::read, number, &seq);
+    Enter(record);
+    Return(record, number);
+  }
   void Blob(uint64_t owner, const std::string& text) {
     for (size_t offset = 0; offset < text.size(); offset += kBlobPieceBytes) {
       uint64_t seq;
@@ -236,9 +243,7 @@ TEST(Follower, ACallThatHasNotBegunHoldsNobodyBackAndComesAfterThem) {
   Writer stopped(session.header, 1, 1), running(session.header, 1, 2);
   uint64_t seq;
   Record* late = stopped.Begin(Call::read, 0, &seq);
-  Record* record = running.Begin(Call::read, 0, &seq);
-  running.Enter(record);
-  running.Return(record, 0);
+  running.Write(0);
   usleep(1000);
   Checker checker;
   EXPECT_EQ(follower.Poll(&checker), 2u);
@@ -257,9 +262,7 @@ TEST(Follower, PassesOverAReturnThatIsNeverFilled) {
   Record* never = stopped.Begin(Call::read, 0, &seq);
   stopped.Enter(never);
   stopped.BeginReturn(never);
-  Record* record = running.Begin(Call::read, 0, &seq);
-  running.Enter(record);
-  running.Return(record, 0);
+  running.Write(0);
   usleep(1000);
   Checker checker;
   EXPECT_EQ(follower.Poll(&checker), 1u) << "the return may be earlier than the other thread's call";
@@ -326,12 +329,7 @@ TEST(Follower, GivesChunksBackThoughAThreadHasNotBegunItsOwn) {
   constexpr int kCalls = 4 * kStock * kRecordsPerChunk;
   Checker checker;
   FollowWriter(session, &follower, &checker, 2 * kCalls, [](Writer* writer) {
-    for (int i = 0; i < kCalls; ++i) {
-      uint64_t seq;
-      Record* record = writer->Begin(Call::read, i, &seq);
-      writer->Enter(record);
-      writer->Return(record, i);
-    }
+    for (int i = 0; i < kCalls; ++i) writer->Write(i);
   });
 }
 
